@@ -1,0 +1,282 @@
+"""The questions that a FHIR version must answer, and the one walk over a study that asks them.
+
+A version states its whole answer as a `Dialect`: tables of element names in its own order, each with
+the function that fills it, and one `Kind` for each companion resource that it has. It borrows from
+other versions by name. There is no other place where versions differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dicom2fhir.errors import UsageError
+from dicom2fhir.fhir import companions, elements
+from dicom2fhir.fhir.bundle import Emission, Entry
+from dicom2fhir.fhir.companions import Facts, Name, Placement
+from dicom2fhir.fhir.elements import Json
+from dicom2fhir.fhir.identity import full_url, identifier_query, resource_id
+from dicom2fhir.fhir.policy import Policy
+from dicom2fhir.model import Code, Concept, Identifier, Instance, Series, Study
+from dicom2fhir.problems import Code as ProblemCode
+from dicom2fhir.problems import Problem
+
+Rows = Mapping[str, Callable[["Scope", Any], Any]]
+"""Element name -> what fills it, in the version's order of elements. None or empty: the element is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a version says one kind of companion: its resource type, and the body without type and id."""
+
+    type: str
+    build: Callable[[Scope, Any], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One FHIR version's answers.
+
+    `identifier` and `coding` give the version's systems; `logical` its Reference without a literal target
+    (type, identifier, display), None in a version that has no such thing; `find_study` the search that finds
+    a study's resource; `unsaid` counts values that no element can take, by what they would be called;
+    `places` tells, for the documentation, which element a field of the model fills.
+    """
+
+    name: str
+    release: str
+    study: Rows
+    series: Rows
+    instance: Callable[[Instance], Json]
+    kinds: Mapping[Name, Kind]
+    identifier: Callable[[Identifier], Json]
+    coding: Callable[[Code], Json]
+    find_study: Callable[[Study], str]
+    logical: Callable[[str, Json | None, str | None], Json | None] | None
+    unsaid: Callable[[Study], Mapping[str, int]]
+    wrap: Callable[[Entry, Policy], Json]
+    places: Mapping[str, str]
+    place: Callable[[Name, Facts, Policy], Placement] = companions.place
+
+    def check(self, policy: Policy) -> None:
+        """Refuse a policy that cannot be done at all, or not in this version.
+
+        Raises:
+            UsageError: see `Policy.check`; `--patient identifier` where references have no identifier.
+        """
+        policy.check()
+        if policy.patient == "identifier" and self.logical is None:
+            raise UsageError(f"--patient identifier: a reference in {self.name} has no identifier.")
+
+
+@dataclass(slots=True)
+class _Run:
+    """What grows while one study is rendered."""
+
+    study: Study
+    dialect: Dialect
+    policy: Policy
+    entries: dict[str, Entry] = field(default_factory=dict)
+    built: dict[tuple[Name, Any], Entry] = field(default_factory=dict)
+    problems: dict[tuple[ProblemCode, str], Problem] = field(default_factory=dict)
+
+    def note(self, problem: Problem) -> None:
+        """Keep a problem once, with its largest count: a companion may be built for several resources."""
+        known = self.problems.get((problem.code, problem.where))
+        if known is None or known.count < problem.count:
+            self.problems[problem.code, problem.where] = problem
+
+
+class Scope:
+    """One entry's resource while it is built: what it refers to and what it contains."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._contained: dict[tuple[Name, Any], tuple[str, Json]] = {}
+        self.study = run.study
+        self.dialect = run.dialect
+        self.policy = run.policy
+
+    def coding(self, code: Code) -> Json:
+        """A Coding in the version's systems."""
+        return self.dialect.coding(code)
+
+    def concept(self, concept: Concept | None) -> Json | None:
+        """A CodeableConcept, None when nothing is known."""
+        if concept is None:
+            return None
+        return elements.filled({"coding": [self.coding(code) for code in concept.codes], "text": concept.text}) or None
+
+    def concepts(self, concepts: tuple[Concept, ...]) -> list[Json]:
+        """The CodeableConcepts, each once."""
+        return elements.unique(map(self.concept, concepts))
+
+    def identifier(self, identifier: Identifier | None) -> Json | None:
+        """An Identifier in the version's systems."""
+        return self.dialect.identifier(identifier) if identifier else None
+
+    def identifiers(self, identifiers: tuple[Identifier, ...]) -> list[Json]:
+        """The Identifiers, each once."""
+        return elements.unique(map(self.identifier, identifiers))
+
+    def lose(self, element: str, why: str, count: int = 1, series: Series | None = None) -> None:
+        """Report values that the version has no place for; `element` is where they would have gone."""
+        where = "/".join((self.study.uid, *((series.uid,) if series else ()), element))
+        self._run.note(Problem(ProblemCode.NOT_IN_THIS_VERSION, where, message=why, count=count))
+
+    @property
+    def subject_type(self) -> str:
+        """The resource type of whoever was imaged: Patient, Device or Group."""
+        if self._literal_subject:
+            return next((part for part in self._literal_subject.split("/")[-2:-1]), "Patient")
+        return self.dialect.kinds[companions.subject_name(self.study.patient)].type
+
+    def subject(self) -> Json:
+        """The reference to whoever was imaged."""
+        if self._literal_subject:
+            return {"reference": self._literal_subject}
+        return self.refer(companions.subject_name(self.study.patient), self.study.patient) or {}
+
+    @property
+    def _literal_subject(self) -> str | None:
+        return self.study.patient.reference or self.policy.patient_reference
+
+    def placement(self, name: Name, value: Any) -> Placement:
+        """Where a companion lies."""
+        return self.dialect.place(name, companions.facts(name, value), self.policy)
+
+    def refer(self, name: Name, value: Any) -> Json | None:
+        """A reference to a companion, which is created or contained on the way as the policy says."""
+        known = companions.facts(name, value)
+        placement = self.dialect.place(name, known, self.policy)
+        if placement == "created":
+            return self._link(name, known, self._create(name, value, known))
+        if placement == "contained":
+            return {"reference": "#" + self._contain(name, value)}
+        reference = self._logical(name, known)
+        if reference is None:
+            self.lose(self.dialect.kinds[name].type, "It has neither an identifier nor a name to be referred to by.")
+        return reference
+
+    def own_identifier(self, name: Name, value: Any) -> Json:
+        """The Identifier that is made from the id of a resource of ours."""
+        return _own_identifier(self._id(name, companions.facts(name, value)))
+
+    def assemble(self, resource_type: str, identifier: str | None, body: Json) -> Json:
+        """The finished resource, keys in FHIR's order: id, meta, contained, the rest."""
+        contained = [resource for _, resource in self._contained.values()]
+        head = {"resourceType": resource_type, "id": identifier, "meta": body.get("meta"), "contained": contained}
+        return elements.filled(head) | {key: value for key, value in body.items() if key != "meta"}
+
+    def _id(self, name: Name, known: Facts) -> str:
+        namespace, identity = known.identity or _identity_of(known)
+        return resource_id(self.dialect.kinds[name].type, namespace, identity, self.policy.id_key)
+
+    def _logical(self, name: Name, known: Facts) -> Json | None:
+        if self.dialect.logical is None:
+            return {"display": known.display} if known.display else None
+        return self.dialect.logical(self.dialect.kinds[name].type, self._found_by(name, known), known.display)
+
+    def _found_by(self, name: Name, known: Facts) -> Json | None:
+        if known.ours:
+            return _own_identifier(self._id(name, known))
+        return self.identifier(known.identifiers[0]) if known.identifiers else None
+
+    def _link(self, name: Name, known: Facts, entry: Entry) -> Json | None:
+        if self.policy.shape == "ndjson":
+            return {"reference": f"{entry.type}/{entry.id}"}
+        if not self.policy.batches:
+            return {"reference": entry.full_url}
+        # A batch resolves no urn:uuid; only what is put under our id has an address that is known beforehand.
+        if entry.ours and self.policy.write == "put":
+            return {"reference": f"{entry.type}/{entry.id}"}
+        found_by = self._found_by(name, known) if known.ours else self.identifier(known.qualified)
+        return self.dialect.logical(entry.type, found_by, known.display) if self.dialect.logical else None
+
+    def _contain(self, name: Name, value: Any) -> str:
+        known = self._contained.get((name, value))
+        if known is not None:
+            return known[0]
+        kind = self.dialect.kinds[name]
+        stem = kind.type.lower()
+        local = f"{stem}-{1 + sum(other.startswith(stem + '-') for other, _ in self._contained.values())}"
+        self._contained[name, value] = (local, {})  # takes its number before what it refers to itself
+        body = kind.build(self, value)
+        body.pop("meta", None)  # invariants dom-4 and dom-5
+        self._contained[name, value] = (local, {"resourceType": kind.type, "id": local} | body)
+        return local
+
+    def _create(self, name: Name, value: Any, known: Facts) -> Entry:
+        run = self._run
+        if (name, value) in run.built:
+            return run.built[name, value]
+        kind = self.dialect.kinds[name]
+        identifier = self._id(name, known)
+        scope = Scope(run)
+        body = kind.build(scope, value)
+        resource = scope.assemble(kind.type, identifier if self.policy.keeps_id(known.ours) else None, body)
+        condition = _query(self._found_by(name, known) if known.ours else self.identifier(known.qualified))
+        made = Entry(resource, identifier, full_url(identifier), known.ours, condition)
+        entry = run.entries.setdefault(identifier, made)
+        if entry.resource != resource:
+            where = f"{self.study.uid}/{kind.type}"
+            run.note(Problem(ProblemCode.COMPANION_DIFFERS, where, message="The study describes it in two ways."))
+        run.built[name, value] = entry
+        return entry
+
+
+def render(study: Study, dialect: Dialect, policy: Policy) -> Emission:
+    """One study in one FHIR version: its companions, and the ImagingStudy last.
+
+    The study's patient must have passed `policy.check_study`. What the version cannot say is among the
+    emission's problems (`not-in-this-version`).
+    """
+    run = _Run(study, dialect, policy)
+    scope = Scope(run)
+    body = fill(dialect.study, scope, study)
+    for element, count in dialect.unsaid(study).items():
+        scope.lose(element, f"{dialect.name} has no element for it.", count)
+    identifier = resource_id("ImagingStudy", elements.DICOM_UID, study.uid, policy.id_key)
+    resource = scope.assemble("ImagingStudy", identifier if policy.keeps_id(ours=True) else None, body)
+    entry = Entry(resource, identifier, full_url(identifier), True, dialect.find_study(study))
+    return Emission(
+        study_uid=study.uid,
+        id=identifier,
+        entries=(*run.entries.values(), entry),
+        problems=tuple(run.problems.values()),
+        series_count=len(study.series),
+        instance_count=study.instance_count,
+        wrap=dialect.wrap,
+    )
+
+
+def fill(rows: Rows, scope: Scope, value: Any) -> Json:
+    """The elements of one table that have something to say about `value`."""
+    return elements.filled({name: answer(scope, value) for name, answer in rows.items()})
+
+
+def series(scope: Scope, study: Study) -> list[Json]:
+    """Every series of a study, in the version's form."""
+    return [fill(scope.dialect.series, scope, one) for one in study.series]
+
+
+def instances(scope: Scope, one: Series) -> list[Json]:
+    """Every listed instance of a series, in the version's form."""
+    instance = scope.dialect.instance
+    return [instance(each) for each in one.instances]
+
+
+def _identity_of(known: Facts) -> tuple[str, str]:
+    identifier = known.qualified
+    if identifier is None or identifier.system is None:
+        raise ValueError("a companion without a qualified identifier has no id")
+    return identifier.system, identifier.value
+
+
+def _own_identifier(identifier: str) -> Json:
+    return {"system": elements.RFC_3986, "value": full_url(identifier)}
+
+
+def _query(identifier: Json | None) -> str | None:
+    return identifier_query(identifier["system"], identifier["value"]) if identifier else None
