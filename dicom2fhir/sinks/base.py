@@ -1,0 +1,51 @@
+"""What every sink is, and what it asks of whoever feeds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from dicom2fhir.fhir.bundle import Emission
+    from dicom2fhir.fhir.policy import Policy
+    from dicom2fhir.problems import Problem
+
+Format = Literal["bundles", "bundle", "ndjson"]
+Novelty = Literal["new", "same", "differs"]
+
+
+class Seen(Protocol):
+    """The memory of which resources were written; the study index offers it."""
+
+    def first_seen(self, resource_id: str, digest: bytes) -> Novelty:
+        """Whether a resource of that id was met before, and with the same content."""
+        ...
+
+
+class Sink(Protocol):
+    """One destination. The order of calls: `open`, any number of `write`, then `finish` or `abort`.
+
+    `open` checks and locks the destination before the crawl starts, and writes nothing a reader could take
+    for output. Raises `OutputExists`, `OutputLocked`, `UsageError`; every method may raise
+    `EnvironmentFailed`, and `BrokenPipeError` where stdout is a pipe that was closed.
+    """
+
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """Files and folders that are this run's output, as absolute paths: not to be read as input."""
+        ...
+
+    def open(self, seen: Seen) -> None:
+        """Make sure that the destination can be written, and hold it."""
+        ...
+
+    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+        """Take one study; studies come sorted by Study Instance UID."""
+        ...
+
+    def finish(self) -> None:
+        """Make what was written whole and lasting."""
+        ...
+
+    def abort(self) -> None:
+        """Remove what is not whole. Never raises for a file that is not there; may follow a failed `finish`."""
+        ...

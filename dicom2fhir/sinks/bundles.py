@@ -1,0 +1,82 @@
+"""One Bundle a study: one a line in a stream, one a file in a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicom2fhir.fhir.bundle import bundle
+from dicom2fhir.sinks import encode
+from dicom2fhir.sinks.files import Outlet, environment
+from dicom2fhir.sinks.folder import OwnedFolder
+
+if TYPE_CHECKING:
+    from dicom2fhir.fhir.bundle import Emission
+    from dicom2fhir.fhir.policy import Policy
+    from dicom2fhir.problems import Problem
+    from dicom2fhir.sinks.base import Seen
+
+
+class BundleLines:
+    """A Bundle a line, LF, in the order of the studies."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """See `Sink`."""
+        return self._outlet.own_paths
+
+    def open(self, seen: Seen) -> None:
+        """See `Sink`."""
+        self._outlet.open()
+
+    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+        """One line."""
+        self._outlet.write(encode.compact(bundle(emission, policy)) + b"\n")
+        return ()
+
+    def finish(self) -> None:
+        """See `Sink`."""
+        self._outlet.commit()
+
+    def abort(self) -> None:
+        """See `Sink`."""
+        self._outlet.abort()
+
+
+class BundleFolder:
+    """`<ImagingStudy.id>.json` for each study."""
+
+    def __init__(self, folder: OwnedFolder, *, pretty: bool = False) -> None:
+        self._folder = folder
+        self._encode = encode.pretty if pretty else encode.compact
+        self._counts = {"studies": 0, "resources": 0}
+
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """See `Sink`."""
+        return (self._folder.path,)
+
+    def open(self, seen: Seen) -> None:
+        """See `Sink`."""
+        self._folder.open()
+
+    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+        """One file."""
+        name = f"{emission.id}.json"
+        file = self._folder.create(name)
+        with environment("writing the output folder"):
+            file.write(self._encode(bundle(emission, policy)) + b"\n")
+        self._folder.keep(name, len(emission.entries))
+        self._counts["studies"] += 1
+        self._counts["resources"] += len(emission.entries)
+        return ()
+
+    def finish(self) -> None:
+        """See `Sink`."""
+        self._folder.finish(self._counts)
+
+    def abort(self) -> None:
+        """See `Sink`."""
+        self._folder.abort()
