@@ -1,0 +1,61 @@
+"""The command line: `dicom2fhir convert | inspect | validate | problems`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from dicom2fhir import __version__
+from dicom2fhir.cli.guard import explain
+from dicom2fhir.cli.logs import Talk
+from dicom2fhir.cli.options import COMMANDS, GroupedCommand, command
+
+app = typer.Typer(
+    name="dicom2fhir",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    # Typer's own options of the group have no default, and for such a one it imports pydantic: 0.1 s of every `--help`.
+    add_completion=False,
+    add_help_option=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dicom2fhir {__version__}")
+        raise typer.Exit
+
+
+def _show_help(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+    help: Annotated[
+        bool, typer.Option("-h", "--help", help="Show this message.", is_eager=True, callback=_show_help)
+    ] = False,
+) -> None:
+    """Turn DICOM files into FHIR ImagingStudy resources: every file accounted for, nothing invented."""
+
+
+for _options in COMMANDS:
+    app.command(cls=GroupedCommand)(command(_options))
+
+
+def run() -> NoReturn:
+    """Run the command line; ends the process."""
+    try:
+        app(prog_name="dicom2fhir")
+    except Exception as failure:  # what was wrong before a command began, such as the config file
+        sys.exit(int(explain(failure, Talk())))
+    sys.exit(0)

@@ -1,0 +1,69 @@
+"""`dicom2fhir convert`: DICOM in, FHIR out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from dicom2fhir.cli import settings
+from dicom2fhir.cli.logs import Talk
+from dicom2fhir.cli.options import Convert
+from dicom2fhir.cli.progress import watch
+from dicom2fhir.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from dicom2fhir.report import Report
+    from dicom2fhir.sinks.base import Sink
+
+
+def convert(chosen: Convert, talk: Talk) -> Exit:
+    """Convert what `chosen` says; the summary goes to `talk`."""
+    from dicom2fhir import pipeline
+    from dicom2fhir.report import summary_lines
+    from dicom2fhir.sinks.choose import choose
+
+    options = settings.run_options(chosen)
+    sink = choose(
+        chosen.output, chosen.format, pretty=chosen.pretty, overwrite=chosen.overwrite, dry_run=chosen.dry_run
+    )
+    source = settings.source(chosen, (*sink.own_paths, *_report_paths(chosen, sink)))
+    talk.debug(f"reading with {options.jobs} processes", event="start", jobs=options.jobs, to=options.to)
+    on_terminal = chosen.output in (None, "-") and sys.stdout is not None and sys.stdout.isatty()
+    with watch(talk, wanted=not chosen.no_progress, data_on_terminal=on_terminal) as on_event:
+        report = pipeline.convert(source, sink, options, on_event)
+    _summarise(report, talk, summary_lines(report, dry_run=chosen.dry_run))
+    return report.exit_code
+
+
+def _report_paths(chosen: Convert, sink: Sink) -> tuple[str, ...]:
+    """The report's file and its temporary name, after checking that it can be written."""
+    from dicom2fhir.report import check_report_path
+    from dicom2fhir.sinks.files import outlet
+
+    if chosen.report is None:
+        return ()
+    if chosen.report == "-":
+        if chosen.output in (None, "-") and not chosen.dry_run:
+            raise UsageError("--report - and the output cannot both be standard output")
+        return ()
+    own = outlet(chosen.report, overwrite=True).own_paths
+    if own and own[0] in sink.own_paths:
+        raise UsageError("--report and --output are the same")
+    folder = os.path.dirname(os.path.realpath(chosen.report))
+    if not os.path.isdir(folder) and folder not in sink.own_paths:
+        raise UsageError("the report's folder does not exist")
+    check_report_path(chosen.report, overwrite=chosen.overwrite)
+    return own
+
+
+def _summarise(report: Report, talk: Talk, lines: list[str]) -> None:
+    from dicom2fhir.problems import MEANINGS
+
+    for line in lines:
+        talk.info(line, event="summary")
+    for code, rows in sorted(report.problem_counts.items()):
+        talk.debug(f"{code} ({rows}): {MEANINGS[code].sentence}", event="problem", code=str(code), rows=rows)
+    numbers = {name: value for name, value in report.to_json().items() if name != "problems"}
+    if talk.form == "json":
+        talk.info("finished", event="finished", **numbers)

@@ -1,0 +1,311 @@
+"""The options of every command: one dataclass a command, from which the parser, the environment's names, the
+config file's keys and the help are made.
+
+The long name of an option is its field's name with dashes; `DICOM2FHIR_<NAME>` is its environment variable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from dicom2fhir.cli import config
+from dicom2fhir.cli.guard import guarded
+from dicom2fhir.cli.logs import Talk
+from dicom2fhir.errors import Exit
+
+# As fhir/policy.py and sinks/base.py have them, which are not imported for `--help` (a test holds them equal).
+Write = Literal["put", "conditional-update", "conditional-create", "create"]
+BundleType = Literal["transaction", "batch", "collection"]
+Format = Literal["bundles", "bundle", "ndjson"]
+
+OUTPUT = "Output"
+WRITING = "Resources and identity"
+SITE = "The site"
+SCOPE = "What is read"
+READING = "How it is read"
+TALKING = "What is said"
+
+
+def option(panel: str, help: str, *names: str, **more: Any) -> Any:
+    """One option. The last of `names` is the long one; without names it is made from the field (by Typer)."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, show_envvar=False, **more)
+
+
+def _use_config(ctx: typer.Context, value: str | None) -> str | None:
+    """Make the file's options the defaults of this command; flags and the environment still win."""
+    if value is not None and not ctx.resilient_parsing:
+        found = config.defaults(config.load(value), kinds())
+        ctx.default_map = {name.replace("-", "_"): setting for name, setting in found.items()}
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What every command that works on input takes."""
+
+    config: Annotated[
+        str | None,
+        option(
+            TALKING, "TOML: options by long name, [issuers], [coding-schemes], [body-parts], [modalities].",
+            "--config", metavar="FILE", is_eager=True, callback=_use_config,
+        ),
+    ] = None  # fmt: skip
+    quiet: Annotated[bool, option(TALKING, "Say nothing but why it failed.", "-q", "--quiet")] = False
+    verbose: Annotated[bool, option(TALKING, "Say more.", "-v", "--verbose")] = False
+    log_format: Annotated[
+        Literal["text", "json"], option(TALKING, "How it is said on standard error.", "--log-format")
+    ] = "text"
+    log_identifiers: Annotated[
+        bool, option(TALKING, "Let file names, UIDs and values into what is said.", "--log-identifiers")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crawl(Common):
+    """What every command that reads DICOM takes."""
+
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="Files and folders; - reads paths from standard input.", show_default=False
+        ),
+    ]
+    null: Annotated[bool, option(SCOPE, "Paths on standard input end with NUL.", "-0", "--null")] = False
+    exclude: Annotated[
+        list[str] | None,
+        option(SCOPE, "Leave out files and folders whose name or path matches.", "--exclude", metavar="GLOB"),
+    ] = None
+    exclude_modality: Annotated[
+        list[str] | None, option(SCOPE, "Leave out instances, e.g. SR,KO.", "--exclude-modality", metavar="LIST")
+    ] = None
+    exclude_sop_class: Annotated[
+        list[str] | None, option(SCOPE, "Leave out instances of a class.", "--exclude-sop-class", metavar="UID")
+    ] = None
+    follow_symlinks: Annotated[bool, option(SCOPE, "Follow symbolic links.", "--follow-symlinks")] = False
+
+    jobs: Annotated[
+        int | None, option(READING, "Processes that read (default: the processors).", "--jobs", metavar="N", min=1)
+    ] = None
+    deadline: Annotated[
+        float, option(READING, "How long one file may take (default: 30).", "--deadline", metavar="SECONDS", min=0.01)
+    ] = 30.0
+    memory_limit: Annotated[
+        int, option(READING, "What one file may take (default: 1024).", "--memory-limit", metavar="MB", min=1)
+    ] = 1024
+    no_progress: Annotated[bool, option(TALKING, "No progress bar and no lines instead.", "--no-progress")] = False
+
+    timezone: Annotated[
+        str | None,
+        option(SITE, "The zone of times without an offset, e.g. Europe/Berlin.", "--timezone", metavar="ZONE"),
+    ] = None
+    system: Annotated[
+        list[str] | None,
+        option(SITE, "Where a number names no issuer: accession=URI, patient=URI.", "--system", metavar="NAME=URI"),
+    ] = None
+    patient_map: Annotated[
+        str | None,
+        option(SITE, "CSV: system,value,reference,new_system,new_value.", "--patient-map", metavar="FILE"),
+    ] = None
+    force_patient: Annotated[
+        bool, option(SITE, "Where a study names several patients, take the majority's.", "--force-patient")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convert(Crawl):
+    """Turn DICOM files into FHIR.
+
+    One transaction Bundle a study, one a line, on standard output: studies, series and instances as ImagingStudy,
+    with the patient and what else they refer to. Every file is accounted for; the end of standard error says what
+    was lost and which option helps. Each option can be set as DICOM2FHIR_<NAME> in the environment, too.
+
+    Exit codes: 0 all converted, 2 usage, 3 some input was lost, 4 configuration, 5 the machine failed, 9 nothing
+    found, 11 the output is held by another run.
+    """
+
+    output: Annotated[
+        str | None,
+        option(
+            OUTPUT, "A folder (ends in / or exists) or a file (.gz compresses); - or nothing: standard output.",
+            "-o", "--output", metavar="DEST",
+        ),
+    ] = None  # fmt: skip
+    to: Annotated[str, option(OUTPUT, "FHIR version: r4 (default).", "--to", metavar="VERSION")] = "r4"
+    format: Annotated[
+        Format, option(OUTPUT, "A Bundle a study (default), one Bundle, or bare resources.", "--format")
+    ] = "bundles"
+    pretty: Annotated[bool, option(OUTPUT, "Indent; for one Bundle, and Bundles in a folder.", "--pretty")] = False
+    overwrite: Annotated[bool, option(OUTPUT, "Write over a file, or into a folder of others.", "--overwrite")] = False
+    report: Annotated[
+        str | None, option(OUTPUT, "JSON account of every file and problem.", "--report", metavar="FILE")
+    ] = None
+    dry_run: Annotated[bool, option(OUTPUT, "Do everything but write output.", "--dry-run")] = False
+
+    bundle_type: Annotated[
+        BundleType, option(WRITING, "What a server does with a Bundle (default: transaction).", "--bundle-type")
+    ] = "transaction"
+    write: Annotated[Write, option(WRITING, "How a server writes a study (default: put).", "--write")] = "put"
+    patient: Annotated[
+        str,
+        option(WRITING, "auto (default), create, identifier, contained, or Patient/ID.", "--patient", metavar="MODE"),
+    ] = "auto"
+    create: Annotated[
+        list[str] | None,
+        option(WRITING, "The companions that may become resources, e.g. Patient,Endpoint.", "--create", metavar="LIST"),
+    ] = None
+    id_key_file: Annotated[
+        str | None, option(WRITING, "A secret that keys the ids.", "--id-key-file", metavar="FILE")
+    ] = None
+    no_validate: Annotated[bool, option(WRITING, "Leave the referee out.", "--no-validate")] = False
+    series_only: Annotated[bool, option(WRITING, "Count the instances, list none.", "--series-only")] = False
+    max_instances: Annotated[
+        int | None,
+        option(WRITING, "List no instances of a study with more.", "--max-instances", metavar="N", min=0),
+    ] = None
+
+    wado_rs: Annotated[str | None, option(SITE, "Base address of WADO-RS.", "--wado-rs", metavar="URL")] = None
+    wado_uri: Annotated[str | None, option(SITE, "Address of WADO-URI.", "--wado-uri", metavar="URL")] = None
+    iid: Annotated[str | None, option(SITE, "Address of an IHE IID viewer.", "--iid", metavar="URL")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect(Crawl):
+    """Show the studies, series and problems below PATHs.
+
+    The same crawl as convert; nothing is written. The patient is shown with --show-patient only.
+    """
+
+    json: Annotated[bool, option(OUTPUT, "One JSON document instead of a tree.", "--json")] = False
+    show_patient: Annotated[bool, option(OUTPUT, "Show who was imaged.", "--show-patient")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate(Common):
+    """Check FHIR files: JSON, NDJSON, Bundles, compressed or not.
+
+    One line a fault on standard output: file:line path message. Exit code 3 where there is one.
+    """
+
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="JSON or NDJSON, .gz too; - is standard input.", show_default=False),
+    ]
+    to: Annotated[str, option(OUTPUT, "FHIR version: r4 (default).", "--to", metavar="VERSION")] = "r4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problems:
+    """List every problem code with its bucket and its meaning."""
+
+    json: Annotated[bool, option(OUTPUT, "A JSON list instead of a table.", "--json")] = False
+
+
+COMMANDS: tuple[type, ...] = (Convert, Inspect, Validate, Problems)
+_ONLY_HERE = frozenset(("config", "paths", "files"))
+
+
+def long_name(field: str) -> str:
+    """The config file's key, and the long option without its dashes."""
+    return field.replace("_", "-")
+
+
+def hints(options: type) -> dict[str, Any]:
+    """Field -> its annotation, each with its environment variable."""
+    found = get_type_hints(options, include_extras=True)
+    for name, annotation in found.items():
+        info = get_args(annotation)[1]
+        if info.envvar is None and name not in ("paths", "files"):
+            info.envvar = f"DICOM2FHIR_{name.upper()}"
+    return found
+
+
+def kinds() -> dict[str, config.Kind]:
+    """What the config file may hold: long name -> kind of value, over all commands."""
+    return {
+        long_name(name): _kind(get_args(annotation)[0])
+        for options in COMMANDS
+        for name, annotation in hints(options).items()
+        if name not in _ONLY_HERE
+    }
+
+
+def _kind(annotation: Any) -> config.Kind:
+    if isinstance(annotation, UnionType):
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return config.Kind("choice", get_args(annotation))
+    if get_origin(annotation) is list:
+        return config.Kind("list")
+    return config.Kind({bool: "flag", int: "integer", float: "number", str: "text"}[annotation])
+
+
+def command(options: type) -> Callable[..., None]:
+    """A command for Typer: its parameters are the fields of `options`, its help their docstring.
+
+    The work is `dicom2fhir.cli.<name>.<name>(chosen, talk) -> Exit`, imported when it is called.
+    """
+    name = options.__name__.lower()
+
+    def run(**values: Any) -> None:
+        chosen = options(**values)
+        talk = _talk(values)
+        raise typer.Exit(int(guarded(lambda: _work(name)(chosen, talk), talk)))
+
+    annotations = hints(options)
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=annotations[field.name],
+        )
+        for field in fields(options)
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = annotations
+    run.__name__ = name
+    run.__doc__ = options.__doc__
+    return run
+
+
+def _work(name: str) -> Callable[[Any, Talk], Exit]:
+    module = importlib.import_module(f"dicom2fhir.cli.{name}")
+    work: Callable[[Any, Talk], Exit] = getattr(module, name)
+    return work
+
+
+def _talk(values: dict[str, Any]) -> Talk:
+    verbosity = -1 if values.get("quiet") else int(values.get("verbose", False))
+    return Talk(verbosity, values.get("log_format", "text"), values.get("log_identifiers", False))
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose plain help shows the options in groups; drawing it with rich would cost 0.15 s."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The arguments, then each group in the order of its first option."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(_group(parameter), []).append(record)
+        for name in sorted(groups, key=_ORDER.index):
+            with formatter.section(name):
+                formatter.write_dl(groups[name])
+
+
+_ORDER = ("Arguments", OUTPUT, WRITING, SITE, SCOPE, READING, TALKING)
+
+
+def _group(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return "Arguments"
+    return getattr(parameter, "rich_help_panel", None) or TALKING

@@ -1,0 +1,225 @@
+"""The whole way from files to FHIR: the only room that sees both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Literal
+
+from dicom2fhir import __version__
+from dicom2fhir.dicom.records import Scope
+from dicom2fhir.fhir import validate
+from dicom2fhir.fhir.bundle import Emission
+from dicom2fhir.fhir.dialect import Dialect, render
+from dicom2fhir.fhir.policy import Policy, StudyGate
+from dicom2fhir.fhir.versions import DIALECTS
+from dicom2fhir.index import StudyIndex
+from dicom2fhir.mapping import Settings, build_study
+from dicom2fhir.model import Study
+from dicom2fhir.problems import Bucket, Code, Problem
+from dicom2fhir.report import Report, write_report
+from dicom2fhir.sinks.base import Sink
+from dicom2fhir.sources.base import Found
+from dicom2fhir.workers import Limits, Task, read_all
+
+_READER = "dicom2fhir.dicom.header:read_file"
+_PREPARE = "dicom2fhir.dicom.header:quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything a run needs to know besides its input and output."""
+
+    to: str = "r4"
+    policy: Policy = field(default_factory=Policy)
+    mapping: Settings = field(default_factory=Settings)
+    scope: Scope = field(default_factory=Scope)
+    limits: Limits = field(default_factory=Limits)
+    jobs: int = 1
+    validate: bool = True
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: files read, studies done of `total_studies` (None while reading), problems so far."""
+
+    phase: Literal["reading", "writing"]
+    files: int
+    studies: int
+    problems: int
+    total_studies: int | None = None
+
+
+OnEvent = Callable[[Progress], None]
+Source = Iterable[Found | Problem]
+
+
+def _ignore(event: Progress) -> None:
+    """The hook of those who do not watch."""
+
+
+def convert(source: Source, sink: Sink, options: Options, on_event: OnEvent = _ignore) -> Report:
+    """Read the source, write every study into the sink, account for every file.
+
+    Nothing is written before the crawl has ended. Whatever ends the run early leaves the sink aborted.
+
+    Raises:
+        UsageError: the options ask for what these studies do not allow; nothing was written.
+        EnvironmentFailed: the machine failed; the same command resumes.
+    """
+    dialect = DIALECTS[options.to]
+    dialect.check(options.policy)
+    with StudyIndex() as index:
+        run = _Run(index, options, on_event)
+        try:
+            sink.open(index)
+            run.read(source)
+            run.write(dialect, sink)
+            sink.finish()
+        except BaseException:
+            sink.abort()
+            raise
+        report = run.close()
+        if options.report is not None:
+            write_report(options.report, report, index.problems())
+        return report
+
+
+def survey(
+    source: Source, options: Options, visit: Callable[[Study | None, str, list[Problem]], None], on_event: OnEvent = _ignore
+) -> tuple[Report, list[Problem]]:
+    """The same crawl without writing: `visit` gets every study (None where it is withheld), its UID and problems.
+
+    Returns the report and the problems of files that belong to no study.
+    """
+    with StudyIndex() as index:
+        run = _Run(index, options, on_event)
+        run.read(source)
+        outside = [problem for problem in index.problems() if problem.bucket is not Bucket.NOTE]
+        for records in index.studies():
+            study, problems = build_study(records, options.mapping)
+            visit(study, records.uid, problems)
+            run.count_study(records.uid, study, problems)
+        return run.close(), outside
+
+
+class _Run:
+    """One run: its index, its report, its clock."""
+
+    def __init__(self, index: StudyIndex, options: Options, on_event: OnEvent) -> None:
+        self._index, self._options, self._on_event = index, options, on_event
+        self._report = Report(__version__, options.to)
+        self._started = monotonic()
+        self._problems = 0
+        self._total: int | None = None
+
+    def read(self, source: Source) -> None:
+        """Crawl and read everything into the index."""
+        task = Task(_READER, (self._options.scope,), _PREPARE)
+        for found, reading in read_all(self._found(source), task, self._options.limits, self._options.jobs, self._tick):
+            if reading[0] == "header":
+                self._add(found, *reading[1:])
+            else:
+                self._skip(Problem(Code(reading[1]), reading[3], found.path, reading[2]))
+        self._index.settle()
+        self._total = self._index.study_count()
+        self._tick()
+
+    def _add(self, found: Found, digest: bytes, body: str | None, uid: str, own: str, record: bytes) -> None:
+        self._report.files.dicom += 1
+        self._report.instances.dicom += 1
+        self._index.add(digest, body, uid, own, record, found.path)
+
+    def _found(self, source: Source) -> Iterator[Found]:
+        for item in source:
+            self._report.files.seen += 1
+            if isinstance(item, Found):
+                yield item
+            else:
+                self._skip(item)
+
+    def _tick(self) -> None:
+        phase: Literal["reading", "writing"] = "reading" if self._total is None else "writing"
+        files = self._report.files
+        done = files.dicom + files.not_dicom + files.rejected + files.unreadable + files.excluded
+        self._on_event(Progress(phase, done, self._report.studies.found, self._problems, self._total))
+
+    def _skip(self, problem: Problem) -> None:
+        """Count a file that gave no instance of a study in the bucket of its code."""
+        self._keep(problem)
+        files, instances = self._report.files, self._report.instances
+        if problem.bucket is Bucket.OUT_OF_SCOPE:
+            files.dicom += 1
+            instances.dicom += 1
+            instances.out_of_scope += 1
+        else:
+            setattr(files, problem.bucket.value, getattr(files, problem.bucket.value) + 1)
+
+    def _keep(self, problem: Problem) -> None:
+        self._problems += 1
+        self._index.note(problem)
+
+    def write(self, dialect: Dialect, sink: Sink) -> None:
+        """Map, render, check and write every study."""
+        self._admit_all()
+        for records in self._index.studies():
+            study, problems = build_study(records, self._options.mapping)
+            self.count_study(records.uid, study, problems)
+            if study is not None:
+                self._write_study(study, dialect, sink)
+            self._tick()
+
+    def _admit_all(self) -> None:
+        """Some ways of naming the patient are impossible for some studies: known before anything is written."""
+        if self._options.policy.patient in ("auto", "contained"):
+            return
+        gate = StudyGate(self._options.policy)
+        for records in self._index.studies():
+            study, _ = build_study(records, self._options.mapping)
+            if study is not None:
+                gate.admit(study)
+
+    def count_study(self, uid: str, study: Study | None, problems: list[Problem]) -> None:
+        """Count a mapped study and keep its problems; one without a single patient is withheld."""
+        self._report.studies.found += 1
+        for problem in problems:
+            self._keep(problem)
+        if study is None:
+            self._withhold(uid, Code.PATIENT_CONFLICT)
+
+    def _withhold(self, uid: str, code: Code) -> None:
+        self._report.studies.withheld += 1
+        self._report.instances.withheld += self._index.withhold(uid, code)
+
+    def _write_study(self, study: Study, dialect: Dialect, sink: Sink) -> None:
+        emission = render(study, dialect, self._options.policy)
+        for problem in emission.problems:
+            self._keep(problem)
+        if self._options.validate and not self._passes(emission):
+            self._withhold(study.uid, Code.INVALID_RESOURCE)
+            return
+        for problem in sink.write(emission, self._options.policy):
+            self._keep(problem)
+        self._count_emission(study, emission)
+
+    def _passes(self, emission: Emission) -> bool:
+        return not any(validate.check(entry.resource, self._options.to) for entry in emission.entries)
+
+    def _count_emission(self, study: Study, emission: Emission) -> None:
+        report = self._report
+        report.studies.emitted += 1
+        report.series.emitted += len(study.series)
+        report.instances.emitted += study.instance_count
+        report.numbered += emission.instance_count
+        report.distinct += self._index.distinct_instances(study.uid)
+
+    def close(self) -> Report:
+        """The report with everything that was counted."""
+        counts = self._index.problem_counts()
+        self._report.instances.duplicate_identical = counts.get(Code.DUPLICATE_IDENTICAL, 0)
+        self._report.instances.duplicate_conflicting = counts.get(Code.DUPLICATE_CONFLICTING, 0)
+        self._report.problem_counts = counts
+        self._report.seconds = monotonic() - self._started
+        return self._report
