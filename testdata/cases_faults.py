@@ -293,6 +293,11 @@ def modality_conflict(case: Case) -> Files:
     )
 
 
+def modality_conflict_of_captures(case: Case) -> Files:
+    """Secondary captures of one series, most of which call themselves a report: the other modality is taken."""
+    return numbered(case("sc", number=number, Modality=term) for number, term in enumerate(("SR", "SR", "US"), 1))
+
+
 def body_part_conflict(case: Case) -> Files:
     """Instances of one series that disagree about the coded region, and with the body part of DICOM's terms."""
     lung, heart = code("39607008", "SCT", "Lung"), code("80891009", "SCT", "Heart")
@@ -491,6 +496,7 @@ CASES: tuple[Maker, ...] = (
     no_issuer_two_folders,
     patientid_with_comma,
     modality_conflict,
+    modality_conflict_of_captures,
     body_part_conflict,
     laterality_mixed,
     bad_dates,

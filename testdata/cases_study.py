@@ -163,6 +163,17 @@ def request_at_the_top(case: Case) -> Files:
     )
 
 
+def request_item_without_accession(case: Case) -> Files:
+    """Request attributes without an accession number, which take that of the object and its issuer."""
+    return one(
+        case(
+            AccessionNumber="ACC-14",
+            IssuerOfAccessionNumberSequence=issuer(f"{ROOT}.9.5"),
+            RequestAttributesSequence=[{"RequestedProcedureID": "RP-14", "RequestedProcedureCodeSequence": [CHEST_CT]}],
+        )
+    )
+
+
 def request_without_accession(case: Case) -> Files:
     """An order known by its placer number alone."""
     return one(case(RequestAttributesSequence=[{"PlacerOrderNumberImagingServiceRequest": "PLACER-11"}]))
@@ -346,11 +357,12 @@ def encounter_without_issuer(case: Case) -> Files:
 
 
 def location_department(case: Case) -> Files:
-    """A department by name and by code (0008,1041), of an institution."""
+    """A department by name and by code (0008,1041), of an institution, beside the performed location."""
     return one(
         case(
             InstitutionName="Sample Hospital",
             InstitutionalDepartmentName="Emergency",
+            PerformedLocation="Room 12",
             InstitutionalDepartmentTypeCodeSequence=[code("225728007", "SCT", "Accident and Emergency")],
         )
     )
@@ -420,9 +432,9 @@ def description_tie(case: Case) -> Files:
     """Two study descriptions, equally frequent: that of the lowest series and instance number is taken."""
     return numbered(
         [
-            case("ct", 1, 2, 1, StudyDescription="Alpha, of the second series"),
-            case("ct", 1, 1, 2, StudyDescription="Beta, of the second instance"),
-            case("ct", 1, 1, 1, StudyDescription="Zeta, of the first instance"),
+            case("ct", 1, 1, 1, SeriesNumber=9, StudyDescription="Alpha, of the last series"),
+            case("ct", 1, 2, 1, InstanceNumber=2, StudyDescription="Beta, of the second instance"),
+            case("ct", 1, 2, 2, InstanceNumber=1, StudyDescription="Zeta, of the first instance"),
         ]
     )
 
@@ -664,6 +676,7 @@ CASES: tuple[Maker, ...] = (
     accessions_of_two_series,
     request_attributes,
     request_at_the_top,
+    request_item_without_accession,
     request_without_accession,
     requester,
     reason_text,
