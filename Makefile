@@ -1,0 +1,36 @@
+# Everything sets itself up: the first target that needs the environment makes it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test check bench expected clean
+
+run: $(READY) ## convert testdata/clean: one Bundle a line on standard output
+	@$(BIN)/dicom2fhir convert testdata/clean
+
+test: $(READY) ## all tests that need no server and no Java
+	$(BIN)/python -m pytest
+
+check: $(READY) ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_house.py
+
+bench: $(READY) ## speed and memory, as ratios against a plain read of the same files
+	$(BIN)/python tests/bench.py
+
+expected: $(READY) ## write test data, golden output and the README's tables anew
+	$(BIN)/python testdata/make.py
+	$(BIN)/python tests/check.py --write
+	$(BIN)/python tests/readme.py --write
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' 1>&2
+	@$(PYTHON) -m venv $(VENV) 1>&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,test,check]' 1>&2
+	@touch $@
