@@ -1,12 +1,12 @@
 """The exception tree, and the exit code that each leaf ends a run with.
 
-    Dicom2FhirError
-    ├── UsageError                2   the options ask for something impossible
-    │   └── OutputExists          2   the destination holds something that is not ours
-    ├── ConfigurationError        4   a config, key or map file cannot be used
-    ├── EnvironmentFailed         5   disk full, mount gone: the same command resumes
-    ├── OutputLocked             11   another run holds the output
-    └── AccountingBroken         70   an identity of the accounting does not hold
+Dicom2FhirError
+├── UsageError                2   the options ask for something impossible
+│   └── OutputExists          2   the destination holds something that is not ours
+├── ConfigurationError        4   a config, key or map file cannot be used
+├── EnvironmentFailed         5   disk full, mount gone: the same command resumes
+├── OutputLocked             11   another run holds the output
+└── AccountingBroken         70   an identity of the accounting does not hold
 """
 
 from __future__ import annotations

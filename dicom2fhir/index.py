@@ -175,7 +175,17 @@ class StudyIndex:
     def studies(self) -> Iterator[StudyRecords]:
         """Every study after `settle`, sorted by UID; one is in memory at a time."""
         for uid in self.study_uids():
-            yield StudyRecords(uid, tuple(self._instances(uid)))
+            yield self.study(uid)
+
+    def study(self, uid: str) -> StudyRecords:
+        """One study after `settle`; without instances where nothing of it was read."""
+        return StudyRecords(uid, tuple(self._instances(uid)))
+
+    def places(self, uid: str) -> list[tuple[str, str]]:
+        """(study, series) of every instance with a SOP Instance UID, sorted."""
+        self._db.execute("CREATE INDEX IF NOT EXISTS by_uid ON instances (uid)")  # only key objects ask
+        sql = "SELECT s.study, s.uid FROM instances i JOIN series s ON s.id = i.series WHERE i.uid = ? ORDER BY 1, 2"
+        return [(study, series) for study, series in self._db.execute(sql, (uid,))]
 
     def _instances(self, study: str) -> Iterator[InstanceRecord]:
         series = self._db.execute("SELECT id FROM series WHERE study = ? ORDER BY uid", (study,)).fetchall()
@@ -192,17 +202,17 @@ class StudyIndex:
         (body,) = self._db.execute("SELECT body FROM contexts WHERE id = ?", (context,)).fetchone()
         return parse_context(body)
 
-    def withhold(self, study: str, code: Code, uids: Iterable[str] | None = None) -> int:
-        """One row for every instance of the study that is not emitted (all, or those named); how many."""
+    def withhold(self, study: str, code: Code, uids: Iterable[str] | None = None, series: str | None = None) -> int:
+        """One row for every instance that is not emitted: the study's or one series', all or those named; how many."""
         wanted = None if uids is None else set(uids)
         rows = self._db.execute(
             "SELECT s.uid, i.uid, i.path FROM instances i JOIN series s ON s.id = i.series"
-            " WHERE s.study = ? ORDER BY s.uid, i.uid",
-            (study,),
+            " WHERE s.study = ? AND s.uid = ifnull(?, s.uid) ORDER BY s.uid, i.uid",
+            (study, series),
         ).fetchall()
         rows = [row for row in rows if wanted is None or row[1] in wanted]
-        for series, uid, path in rows:
-            self.note(Problem(code, f"{study}/{series}/{uid}", os.fsdecode(path)))
+        for of_series, uid, path in rows:
+            self.note(Problem(code, f"{study}/{of_series}/{uid}", os.fsdecode(path)))
         return len(rows)
 
     def first_seen(self, resource_id: str, digest: bytes) -> Literal["new", "same", "differs"]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
 from dicom2fhir import __version__
-from dicom2fhir.dicom.records import Scope
+from dicom2fhir.dicom.records import Scope, StudyRecords
 from dicom2fhir.fhir import validate
 from dicom2fhir.fhir.bundle import Emission
-from dicom2fhir.fhir.dialect import Dialect, render
+from dicom2fhir.fhir.dialect import Dialect, Held, hold, render
 from dicom2fhir.fhir.policy import Policy, StudyGate
 from dicom2fhir.fhir.versions import DIALECTS
 from dicom2fhir.index import StudyIndex
-from dicom2fhir.mapping import Settings, build_study
+from dicom2fhir.mapping import Elsewhere, Settings, build_study
 from dicom2fhir.model import Study
 from dicom2fhir.problems import Bucket, Code, Problem
 from dicom2fhir.report import Report, write_report
@@ -88,7 +89,10 @@ def convert(source: Source, sink: Sink, options: Options, on_event: OnEvent = _i
 
 
 def survey(
-    source: Source, options: Options, visit: Callable[[Study | None, str, list[Problem]], None], on_event: OnEvent = _ignore
+    source: Source,
+    options: Options,
+    visit: Callable[[Study | None, str, list[Problem]], None],
+    on_event: OnEvent = _ignore,
 ) -> tuple[Report, list[Problem]]:
     """The same crawl without writing: `visit` gets every study (None where it is withheld), its UID and problems.
 
@@ -99,7 +103,7 @@ def survey(
         run.read(source)
         outside = [problem for problem in index.problems() if problem.bucket is not Bucket.NOTE]
         for records in index.studies():
-            study, problems = build_study(records, options.mapping)
+            study, problems = run.map(records)
             visit(study, records.uid, problems)
             run.count_study(records.uid, study, problems)
         return run.close(), outside
@@ -114,15 +118,19 @@ class _Run:
         self._started = monotonic()
         self._problems = 0
         self._total: int | None = None
+        self._elsewhere = Elsewhere(index, options.mapping)
 
     def read(self, source: Source) -> None:
         """Crawl and read everything into the index."""
         task = Task(_READER, (self._options.scope,), _PREPARE)
-        for found, reading in read_all(self._found(source), task, self._options.limits, self._options.jobs, self._tick):
-            if reading[0] == "header":
-                self._add(found, *reading[1:])
-            else:
-                self._skip(Problem(Code(reading[1]), reading[3], found.path, reading[2]))
+        limits, jobs = self._options.limits, self._options.jobs
+        # closed at once where this ends early: no process and no temporary file waits for the garbage collector
+        with closing(self._found(source)) as files, closing(read_all(files, task, limits, jobs, self._tick)) as results:
+            for found, reading in results:
+                if reading[0] == "header":
+                    self._add(found, *reading[1:])
+                else:
+                    self._skip(Problem(Code(reading[1]), reading[3], found.path, reading[2]))
         self._index.settle()
         self._total = self._index.study_count()
         self._tick()
@@ -132,7 +140,7 @@ class _Run:
         self._report.instances.dicom += 1
         self._index.add(digest, body, uid, own, record, found.path)
 
-    def _found(self, source: Source) -> Iterator[Found]:
+    def _found(self, source: Source) -> Generator[Found, None, None]:
         for item in source:
             self._report.files.seen += 1
             if isinstance(item, Found):
@@ -161,24 +169,28 @@ class _Run:
         self._problems += 1
         self._index.note(problem)
 
+    def map(self, records: StudyRecords) -> tuple[Study | None, list[Problem]]:
+        """One study and its problems, in the light of the others."""
+        return build_study(records, self._options.mapping, self._elsewhere)
+
     def write(self, dialect: Dialect, sink: Sink) -> None:
         """Map, render, check and write every study."""
-        self._admit_all()
+        self._admit_all(dialect)
         for records in self._index.studies():
-            study, problems = build_study(records, self._options.mapping)
+            study, problems = self.map(records)
             self.count_study(records.uid, study, problems)
             if study is not None:
                 self._write_study(study, dialect, sink)
             self._tick()
 
-    def _admit_all(self) -> None:
+    def _admit_all(self, dialect: Dialect) -> None:
         """Some ways of naming the patient are impossible for some studies: known before anything is written."""
         if self._options.policy.patient in ("auto", "contained"):
             return
         gate = StudyGate(self._options.policy)
         for records in self._index.studies():
-            study, _ = build_study(records, self._options.mapping)
-            if study is not None:
+            study, _ = self.map(records)
+            if study is not None and hold(study, dialect).study is not None:
                 gate.admit(study)
 
     def count_study(self, uid: str, study: Study | None, problems: list[Problem]) -> None:
@@ -193,7 +205,13 @@ class _Run:
         self._report.studies.withheld += 1
         self._report.instances.withheld += self._index.withhold(uid, code)
 
-    def _write_study(self, study: Study, dialect: Dialect, sink: Sink) -> None:
+    def _write_study(self, whole: Study, dialect: Dialect, sink: Sink) -> None:
+        """Write what the version can hold of a study; the rest, or all of it, is withheld."""
+        held = hold(whole, dialect)
+        study = held.study
+        if study is None:
+            self._withhold(whole.uid, Code.UID_NOT_AN_OID)
+            return
         emission = render(study, dialect, self._options.policy)
         for problem in emission.problems:
             self._keep(problem)
@@ -202,18 +220,24 @@ class _Run:
             return
         for problem in sink.write(emission, self._options.policy):
             self._keep(problem)
-        self._count_emission(study, emission)
+        self._count_emission(study, emission, self._leave_out(study.uid, held))
 
     def _passes(self, emission: Emission) -> bool:
         return not any(validate.check(entry.resource, self._options.to) for entry in emission.entries)
 
-    def _count_emission(self, study: Study, emission: Emission) -> None:
+    def _leave_out(self, uid: str, held: Held) -> int:
+        """Account for the instances of a written study that the version cannot hold; how many."""
+        parts = held.left_out.items()
+        return sum(self._index.withhold(uid, Code.UID_NOT_AN_OID, uids, series) for series, uids in parts)
+
+    def _count_emission(self, study: Study, emission: Emission, left_out: int) -> None:
         report = self._report
+        report.instances.withheld += left_out
         report.studies.emitted += 1
         report.series.emitted += len(study.series)
         report.instances.emitted += study.instance_count
         report.numbered += emission.instance_count
-        report.distinct += self._index.distinct_instances(study.uid)
+        report.distinct += self._index.distinct_instances(study.uid) - left_out
 
     def close(self) -> Report:
         """The report with everything that was counted."""

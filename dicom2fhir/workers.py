@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -75,7 +75,7 @@ class Task:
 
 def read_all(
     found: Iterable[Found], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Read every file once in up to `jobs` processes; results come as they are ready, in no order.
 
     `found` is crawled no further than the workers can follow. A file that was given up is

@@ -169,6 +169,9 @@ _ROWS = [
         (0x00081032, "ProcedureCodeSequence", "SQ", "Study.procedure_codes, Study.description", _CODE),
         (0x00081060, "NameOfPhysiciansReadingStudy", "PN", "Study.interpreters"),
         (0x00081062, "PhysiciansReadingStudyIdentificationSequence", "SQ", "Study.interpreters", _PERSON),
+        (0x00081080, "AdmittingDiagnosesDescription", "LO", "Study.clinical_information"),
+        (0x00081084, "AdmittingDiagnosesCodeSequence", "SQ", "Study.clinical_information", _CODE),
+        (0x001021B0, "AdditionalPatientHistory", "LT", "Study.clinical_information"),
         (0x0020000D, "StudyInstanceUID", "UI", "Study.uid"),
         (0x00200010, "StudyID", "SH", "Study.study_id"),
         (0x00321030, "ReasonForStudy", "LO", "Study.reasons"),
@@ -272,7 +275,7 @@ _ROWS = [
         (0x00080032, "AcquisitionTime", "TM", "Series.started"),
         (0x00200013, "InstanceNumber", "IS", "Instance.number"),
         (0x00280008, "NumberOfFrames", "IS", "Instance.frames"),
-        (0x0040A043, "ConceptNameCodeSequence", "SQ", "Instance.title", _CODE),
+        (0x0040A043, "ConceptNameCodeSequence", "SQ", "Instance.title, KeyObject.title", _CODE),
         (0x00420010, "DocumentTitle", "ST", "Instance.title"),
         (0x00700080, "ContentLabel", "CS", "Instance.title"),
         (0x00700081, "ContentDescription", "LO", "Instance.title"),
@@ -299,3 +302,71 @@ ELEMENTS: tuple[Element, ...] = tuple(sorted(_ROWS, key=lambda element: element.
 
 BY_TAG: dict[int, Element] = {element.tag: element for element in ELEMENTS}
 LAST_WANTED = ELEMENTS[-1].tag
+
+# Key Object Selections: what is wanted of them alone, so that no other object's reading grows by it.
+
+TREE_DEPTH = 12
+"""How many levels of containers a content tree is followed into. TID 2010 has two, the manifests of MADO four."""
+
+_REFERENCE = (
+    _item(0x00081150, "ReferencedSOPClassUID", "UI"),
+    _item(0x00081155, "ReferencedSOPInstanceUID", "UI"),
+)
+_SELECTION = (
+    *_REFERENCE,
+    _item(0x00081160, "ReferencedFrameNumber", "IS"),
+    _item(0x0040A0B0, "ReferencedWaveformChannels", "US"),
+    _item(0x0062000B, "ReferencedSegmentNumber", "US"),
+)
+_EVIDENCE = (
+    _item(
+        0x00081115,
+        "ReferencedSeriesSequence",
+        "SQ",
+        _item(0x00081190, "RetrieveURL", "UR"),
+        _item(0x00081199, "ReferencedSOPSequence", "SQ", *_REFERENCE),
+        _item(0x0020000E, "SeriesInstanceUID", "UI"),
+    ),
+    _item(0x0020000D, "StudyInstanceUID", "UI"),
+)
+
+
+def _content(depth: int) -> tuple[Element, ...]:
+    """What is wanted of a content item with `depth` levels below it; one level more shows only that there is more."""
+    value_type = _item(0x0040A040, "ValueType", "CS")
+    if depth == 0:
+        return (value_type,)
+    return (
+        _item(0x00081199, "ReferencedSOPSequence", "SQ", *_SELECTION),
+        _item(0x0040A010, "RelationshipType", "CS"),
+        value_type,
+        _item(0x0040A043, "ConceptNameCodeSequence", "SQ", *_CODE),
+        _item(0x0040A123, "PersonName", "PN"),
+        _item(0x0040A124, "UID", "UI"),
+        _item(0x0040A160, "TextValue", "UT"),
+        _item(0x0040A168, "ConceptCodeSequence", "SQ", *_CODE),
+        _item(0x0040A730, "ContentSequence", "SQ", *_content(depth - 1)),
+    )
+
+
+_KEY_OBJECT_ROWS = _level(
+    Level.INSTANCE,
+    (0x00080023, "ContentDate", "DA", "KeyObject.authored"),
+    (0x00080033, "ContentTime", "TM", "KeyObject.authored"),
+    (0x0040A032, "ObservationDateTime", "DT", "KeyObject.authored"),
+    (0x0040A375, "CurrentRequestedProcedureEvidenceSequence", "SQ", "KeyObject.studies", _EVIDENCE),
+    (0x0040A525, "IdenticalDocumentsSequence", "SQ", "KeyObject.uid", _EVIDENCE),
+    (
+        0x0040A730,
+        "ContentSequence",
+        "SQ",
+        "KeyObject.studies, KeyObject.description, KeyObject.modifiers, KeyObject.observers",
+        _content(TREE_DEPTH),
+    ),
+)
+
+KEY_OBJECT_ELEMENTS: tuple[Element, ...] = tuple(sorted(_KEY_OBJECT_ROWS, key=lambda element: element.tag))
+"""What is wanted of the top level of a Key Object Selection besides `ELEMENTS`, in the order of their tags."""
+
+LISTS: frozenset[int] = frozenset({0x00081115, 0x00081199, 0x0040A375, 0x0040A730})
+"""Sequences that may well have more than a thousand items, since they list a study's instances."""

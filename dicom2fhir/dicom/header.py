@@ -22,10 +22,24 @@ from pydicom.dataset import Dataset
 
 from dicom2fhir.codes import modality, sop_class
 from dicom2fhir.dicom.charsets import Charset, decoder
-from dicom2fhir.dicom.elements import BY_TAG, ELEMENTS, Element, Level
+from dicom2fhir.dicom.elements import BY_TAG, ELEMENTS, KEY_OBJECT_ELEMENTS, LISTS, Element, Level
+from dicom2fhir.dicom.keyobjects import KEY_OBJECT_SELECTION
 from dicom2fhir.dicom.records import Note, Scope, Values
 from dicom2fhir.dicom.values import BadValue, first_value, parse_uid
-from dicom2fhir.dicom.walk import CHARSET, DICOMDIR, TEXT_LIMIT, Elements, Encoding, Raw, Raws, Skipped, find_elements
+from dicom2fhir.dicom.walk import (
+    CHARSET,
+    DICOMDIR,
+    ORDINARY,
+    TEXT_LIMIT,
+    Elements,
+    Encoding,
+    Raw,
+    Raws,
+    Skipped,
+    Wanted,
+    find_elements,
+    keeping,
+)
 from dicom2fhir.problems import Code
 
 ITEM_LIMIT = 1000
@@ -34,9 +48,12 @@ _SOP_CLASS, _MODALITY = 0x00080016, 0x00080060
 _SHARED_TAGS = tuple(e.tag for e in ELEMENTS if e.level is not Level.INSTANCE)
 _CONTEXT_TAGS = tuple(tag for tag in _SHARED_TAGS if tag != CHARSET)
 _OWN_TAGS = tuple(e.tag for e in ELEMENTS if e.level is Level.INSTANCE and e.keyword != "SOPInstanceUID")
+_KEY_OBJECT_BY_TAG = BY_TAG | {e.tag: e for e in KEY_OBJECT_ELEMENTS}
+_KEY_OBJECT_TAGS = (*_OWN_TAGS, *(e.tag for e in KEY_OBJECT_ELEMENTS))
+_KEY_OBJECT = keeping(_KEY_OBJECT_BY_TAG)
 _TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NO_TEXT = frozenset({"SQ", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "OW", "OF", "OD", "OL", "OV"})
-"""VRs whose values are no text at all, whatever element they are written for (OB and UN are what the unknowing write)."""
+"""VRs whose values are no text at all, whatever element they are written for (who does not know it writes OB or UN)."""
 _DELIMITERS = {True: (b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"), False: (b"\xff\xfe\xe0\x00", b"\xff\xfe\xe0\xdd")}
 """The tags that an item and the end of a sequence begin with, by whether the encoding is little endian (PS3.5 7.5)."""
 _UNDEFINED = 0xFFFFFFFF
@@ -70,14 +87,28 @@ def _no_codec(charset: Any) -> list[str]:
 
 
 def read_file(path: str, scope: Scope) -> Record | Skip:
-    """The record of one file, or why there is none. Raises nothing for what is in the file but MemoryError."""
+    """The record of one file, or why there is none. Raises nothing for what is in the file but MemoryError.
+
+    A key object is read once more, for its content: no other object's reading grows by that.
+    """
     try:
-        with _open_regular(path) as fp:
-            return _record(find_elements(fp, os.fstat(fp.fileno()).st_size), scope)
+        elements = _elements(path, ORDINARY)
+        if _is_key_object(elements.raws):
+            elements = _elements(path, _KEY_OBJECT)
+        return _record(elements, scope)
     except Skipped as skipped:
         return ("skip", skipped.code.value, skipped.message, skipped.where)
     except OSError as error:
         return ("skip", _os_code(error).value, "", "")
+
+
+def _elements(path: str, wanted: Wanted) -> Elements:
+    with _open_regular(path) as fp:
+        return find_elements(fp, os.fstat(fp.fileno()).st_size, wanted)
+
+
+def _is_key_object(raws: Raws) -> bool:
+    return _plain(raws, _SOP_CLASS) == KEY_OBJECT_SELECTION
 
 
 def _open_regular(path: str) -> BinaryIO:
@@ -124,7 +155,7 @@ def _record(elements: Elements, scope: Scope) -> Record | Skip:
     known = _contexts.get(key)
     context = known or _new_context(elements, scope)
     uid = _checked_uid(raws, 0x00080018, Code.NO_INSTANCE_UID, context.where)
-    values, notes = _decoded(_OWN_TAGS, elements)
+    values, notes = _decoded(_KEY_OBJECT_TAGS if _is_key_object(raws) else _OWN_TAGS, elements)
     own = _canonical(values, notes)
     digest = _digest(context.digest + own.encode("utf-8", "surrogatepass"))
     if elements.pixels_cut:
@@ -204,7 +235,7 @@ def _decoded(tags: tuple[int, ...], elements: Elements) -> tuple[Values, list[No
     for tag in tags:
         raw = raws.get(tag)
         if raw is not None:
-            decode.into(values, BY_TAG[tag], raw)
+            decode.into(values, _KEY_OBJECT_BY_TAG[tag], raw)
     return values, decode.notes
 
 
@@ -286,7 +317,18 @@ class _Decoder:
         raw = Raw(found.VR, value, found.length == _UNDEFINED)
         if element.vr == "SQ":
             return self._sequence(element, raw, Encoding(found.is_implicit_VR, found.is_little_endian), charset)
+        if element.vr == "US":
+            return self._numbers(element, raw, found.is_little_endian)
         return self._text(element, raw, charset)
+
+    def _numbers(self, element: Element, raw: Raw, little: bool) -> str:
+        """Unsigned shorts as a text of decimal numbers."""
+        value = raw.value
+        if value is None or len(value) > TEXT_LIMIT or raw.vr not in ("US", None) or len(value) % 2:
+            self._note(Code.VALUE_INVALID, element)
+            return ""
+        order: Literal["little", "big"] = "little" if little else "big"
+        return "\\".join(str(int.from_bytes(value[at : at + 2], order)) for at in range(0, len(value), 2))
 
 
 def _items(element: Element, value: bytes | None, encoding: Encoding) -> list[Dataset]:
@@ -310,6 +352,6 @@ def _items(element: Element, value: bytes | None, encoding: Encoding) -> list[Da
 
 
 def _limited(element: Element, items: Any) -> Any:
-    if len(items) > ITEM_LIMIT and element.tag != _PER_FRAME:
+    if len(items) > ITEM_LIMIT and element.tag != _PER_FRAME and element.tag not in LISTS:
         raise Skipped(Code.TOO_MANY_ITEMS, element.keyword)
     return items

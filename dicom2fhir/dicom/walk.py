@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from pydicom.dataelem import RawDataElement
@@ -33,6 +33,7 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 
 _HEAD = 32 * 1024
 """Bytes that one read gives at once: with them 95 % of real headers are complete."""
+_CHUNK = 256 * 1024
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -47,8 +48,22 @@ _LONGEST_TAG = 12
 _FILE_SET = frozenset({0x00041130, 0x00041141, 0x00041142, 0x00041200})
 _MARK = 0xFFFFFFFF
 _MARK_ELEMENT = b"\xff\xff\xff\xff\0\0\0\0"
-_WANTED: Any = sorted(BY_TAG)
-_SWEPT: Any = [0, *_WANTED, _MARK]
+
+
+class Wanted(NamedTuple):
+    """The tags that a pass keeps: of the walk, and of the sweep, which needs two more."""
+
+    tags: Any
+    swept: Any
+
+
+def keeping(tags: Iterable[int]) -> Wanted:
+    """What a pass needs to keep these tags, none of which lies behind the last of the ordinary ones."""
+    ordered = sorted(tags)
+    return Wanted(ordered, [0, *ordered, _MARK])
+
+
+ORDINARY = keeping(BY_TAG)
 
 
 class Skipped(Exception):
@@ -93,7 +108,7 @@ class Elements(NamedTuple):
     pixels_cut: bool
 
 
-def find_elements(fp: BinaryIO, size: int) -> Elements:
+def find_elements(fp: BinaryIO, size: int, wanted: Wanted = ORDINARY) -> Elements:
     """The wanted elements of the file of `size` bytes that `fp` (unbuffered) stands at the start of; raises Skipped."""
     head = fp.read(_HEAD)
     if size == 0:
@@ -103,7 +118,7 @@ def find_elements(fp: BinaryIO, size: int) -> Elements:
         raise Skipped(Code.NOT_DICOM)
     raws: Raws = {}
     try:
-        found = _file(_Source(head, fp, size), 132 if magic else 0, raws)
+        found = _file(_Source(head, fp, size), 132 if magic else 0, raws, wanted)
     except Skipped as skipped:
         if magic or skipped.code is Code.DICOMDIR or _surely_dicom(head, raws):
             raise
@@ -166,7 +181,7 @@ class _Stream:
         return self.last
 
 
-def _file(source: _Source, at: int, raws: Raws) -> Elements:
+def _file(source: _Source, at: int, raws: Raws, wanted: Wanted) -> Elements:
     """Put the wanted elements into `raws`; `at` is where the meta information or the data set starts."""
     meta, at = _meta(source, at)
     if _uid(meta, _META_CLASS) == DICOMDIR:
@@ -181,7 +196,7 @@ def _file(source: _Source, at: int, raws: Raws) -> Elements:
     encoding = _sniff(start, syntax)
     if _tag(start, encoding) in _FILE_SET:
         raise Skipped(Code.DICOMDIR)
-    pixels_cut = _data_set(source, at, encoding, raws, how)
+    pixels_cut = _data_set(source, at, encoding, raws, how, wanted)
     for tag, stand_in in ((_SOP_CLASS, _META_CLASS), (_SOP_INSTANCE, _META_UID)):
         if not _uid(raws, tag) and stand_in in meta:
             raws[tag] = meta[stand_in]
@@ -279,16 +294,18 @@ def _inflated(source: _Source, at: int) -> tuple[_Source, _Inflated]:
     """A deflated data set in memory as far as the bound allows, and how it ended (PS3.5 A.5)."""
     stream = source.stream(at)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    parts, room = [], INFLATE_LIMIT
+    data, room = io.BytesIO(), INFLATE_LIMIT
     try:
-        while not inflate.eof and room and (chunk := inflate.unconsumed_tail or stream.read(256 * 1024)):
-            parts.append(inflate.decompress(chunk, room))
-            room -= len(parts[-1])
+        while not inflate.eof and room:
+            chunk = inflate.unconsumed_tail or stream.read(_CHUNK)
+            written = data.write(inflate.decompress(chunk, min(room, 4 * _CHUNK)))
+            room -= written
+            if not chunk and not written:
+                break
     except zlib.error:
         raise Skipped(Code.MALFORMED, "the deflated data set") from None
-    data = b"".join(parts)
     how = _Inflated(cut=not inflate.eof and bool(room), bounded=not room)
-    return _Source(data[:_HEAD], io.BytesIO(data), len(data)), how
+    return _Source(bytes(data.getbuffer()[:_HEAD]), data, INFLATE_LIMIT - room), how
 
 
 def _sniff(start: bytes, syntax: str) -> Encoding:
@@ -308,16 +325,16 @@ def _tag(start: bytes, encoding: Encoding) -> int:
     return int.from_bytes(start[:2], order) << 16 | int.from_bytes(start[2:4], order)
 
 
-def _data_set(source: _Source, at: int, encoding: Encoding, raws: Raws, inflated: _Inflated) -> bool:
+def _data_set(source: _Source, at: int, encoding: Encoding, raws: Raws, inflated: _Inflated, wanted: Wanted) -> bool:
     """Put the wanted elements of a data set into `raws`; returns whether it was cut inside its pixel data."""
     end = _sweep_end(source, at, encoding)
-    found = _sweep(source.head[at:end], encoding, _SWEPT) if end is not None else None
+    found = _sweep(source.head[at:end], encoding, wanted.swept) if end is not None else None
     if found is None or end is None:
         stream = source.stream(at)
     else:
         raws.update(found)
         stream = _Stream(io.BytesIO(source.head), end)
-    walk = _Walk(stream, source.size, encoding, inflated)
+    walk = _Walk(stream, source.size, encoding, inflated, wanted)
     walk.run(raws)
     return walk.pixels_cut
 
@@ -363,8 +380,11 @@ class _Walk:
     length of the pixel data against the size of the file.
     """
 
-    def __init__(self, stream: _Stream, size: int, encoding: Encoding, inflated: _Inflated) -> None:
+    def __init__(
+        self, stream: _Stream, size: int, encoding: Encoding, inflated: _Inflated, wanted: Wanted = ORDINARY
+    ) -> None:
         self._stream, self._size, self._encoding, self._inflated = stream, size, encoding, inflated
+        self._wanted = wanted
         self._start = stream.tell()
         self._stopped = False
         self.pixels_cut = False
@@ -390,7 +410,7 @@ class _Walk:
             self._encoding.little,
             stop_when=self._stop,
             defer_size=SEQUENCE_LIMIT,
-            specific_tags=_WANTED,
+            specific_tags=self._wanted.tags,
         )
 
     def _stop(self, tag: BaseTag, vr: str | None, length: int) -> bool:
