@@ -234,13 +234,17 @@ class Performer:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One SOP instance. UIDs are bare; `frames` is None where the object says nothing of frames."""
+    """One SOP instance. UIDs are bare; `frames` is None where the object says nothing of frames.
+
+    `class_name` is the SOP class's name in PS3.6, where it is known.
+    """
 
     uid: str
     sop_class: str
     number: int | None = None
     title: str | None = None
     frames: int | None = None
+    class_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +266,62 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Selected:
+    """An instance that a key object refers to: the whole of it, or just one kind of its parts.
+
+    Frames and segments are counted from 1; channels are pairs of multiplex group and channel. What is referred to in
+    two ways is there twice.
+    """
+
+    uid: str
+    sop_class: str | None = None
+    frames: tuple[int, ...] = ()
+    segments: tuple[int, ...] = ()
+    channels: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedSeries:
+    """What a key object refers to of one series; `uid` is None where nobody says which series it is."""
+
+    uid: str | None
+    instances: tuple[Selected, ...]
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedStudy:
+    """What a key object refers to of one study, and the accession numbers that it knows of that study."""
+
+    uid: str
+    series: tuple[SelectedSeries, ...]
+    accessions: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyObject:
+    """A Key Object Selection: somebody's claim about instances, whether they were read or not (PS3.3 A.35.4).
+
+    `uid` and `series` are the document's own; both are None for a manifest of what was written, which no file holds.
+    The title says what the instances were chosen for, a rejection among other things.
+    """
+
+    uid: str | None
+    studies: tuple[SelectedStudy, ...]
+    series: str | None = None
+    title: Concept | None = None
+    modifiers: tuple[Concept, ...] = ()
+    description: str | None = None
+    authored: Moment | None = None
+    observers: tuple[Practitioner | Device, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
-    """One study: its patient, its circumstances, its series in order of (number, UID)."""
+    """One study: its patient, its circumstances, its series in order of (number, UID).
+
+    `clinical_information` is what was known on admission: diagnoses and history, in words. It is not the reason.
+    """
 
     uid: str
     patient: Patient
@@ -281,6 +339,8 @@ class Study:
     encounter: Encounter | None = None
     location: Location | None = None
     endpoints: tuple[Endpoint, ...] = field(default=())
+    clinical_information: tuple[str, ...] = ()
+    key_objects: tuple[KeyObject, ...] = ()
 
     @property
     def instance_count(self) -> int:

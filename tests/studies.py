@@ -156,11 +156,11 @@ instances = st.builds(Instance, uids, uids, maybe(numbers), maybe(words), maybe(
 
 @st.composite
 def all_series(draw: st.DrawFn) -> Series:
-    listed = draw(several(instances, 3))
+    listed = draw(st.lists(instances, min_size=1, max_size=3).map(tuple))
     return Series(
         uid=draw(uids),
         modality=draw(modalities),
-        instance_count=max(1, len(listed)),
+        instance_count=len(listed),
         number=draw(maybe(numbers)),
         description=draw(maybe(words)),
         started=draw(maybe(moments)),
@@ -173,7 +173,12 @@ def all_series(draw: st.DrawFn) -> Series:
     )
 
 
-studies = st.builds(
+def _as_asked(study: Study, listed: bool) -> Study:
+    """A study lists the instances of all its series, or of none (`--series-only`)."""
+    return study if listed else replace(study, series=tuple(replace(one, instances=()) for one in study.series))
+
+
+_whole = st.builds(
     Study,
     uids,
     patients,
@@ -194,3 +199,4 @@ studies = st.builds(
     maybe(st.builds(model.Location, maybe(words), several(concepts), maybe(organizations))),
     several(endpoints),
 )
+studies = st.builds(_as_asked, _whole, st.sampled_from((True, True, True, False)))

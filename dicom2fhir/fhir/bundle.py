@@ -33,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """What one study became: companions before those that refer to them, the ImagingStudy last.
+    """What one study became: companions before those that refer to them, the ImagingStudy, its key objects.
 
     `id` is the ImagingStudy's. `wrap` makes an entry of a Bundle in the version's own form.
     """

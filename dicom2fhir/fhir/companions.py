@@ -15,6 +15,7 @@ from typing import Any, Literal
 from dicom2fhir.fhir import elements
 from dicom2fhir.fhir.policy import Policy
 from dicom2fhir.model import (
+    Concept,
     Device,
     Encounter,
     Endpoint,
@@ -26,12 +27,14 @@ from dicom2fhir.model import (
     Practitioner,
     Procedure,
     Request,
+    Side,
     Specimen,
 )
 
 Name = Literal[
     "patient", "phantom", "group", "practitioner", "role", "organization", "device", "specimen",
-    "endpoint", "series-endpoint", "request", "encounter", "episode", "procedure", "location",
+    "endpoint", "series-endpoint", "request", "encounter", "episode", "procedure", "location", "container",
+    "body-structure",
 ]  # fmt: skip
 Placement = Literal["created", "contained", "referred"]
 
@@ -49,6 +52,8 @@ OPTIONS: Mapping[Name, str] = {
     "episode": "EpisodeOfCare",
     "procedure": "Procedure",
     "location": "Location",
+    "container": "Device",
+    "body-structure": "BodyStructure",
 }
 """The name in `--create` that lets a companion become a resource. Phantoms and groups have none: always contained."""
 
@@ -77,6 +82,22 @@ class Facts:
     def ours(self) -> bool:
         """Whether the resource is made by us alone, and so may be written over."""
         return self.identity is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What holds a specimen, for versions in which that is a Device."""
+
+    identifier: Identifier | None
+    type: Concept | None
+
+
+@dataclass(frozen=True, slots=True)
+class BodyStructure:
+    """A body site on one side, for versions that have no other place for the side."""
+
+    site: Concept
+    side: Side
 
 
 def facts(name: Name, value: Any) -> Facts:
@@ -194,13 +215,22 @@ def _episode(identifier: Identifier) -> Facts:
 
 
 def _procedure(procedure: Procedure) -> Facts:
-    more = procedure.identifiers and procedure.code
+    more = procedure.code and (procedure.identifiers or procedure.code.codes)
     return Facts(_qualified_first(procedure.identifiers), elements.concept_text(procedure.code), bool(more))
 
 
 def _location(location: Location) -> Facts:
     display = location.name or next(filter(None, map(elements.concept_text, location.types)), None)
     return Facts((), display, bool(location.types or location.organization))
+
+
+def _container(container: Container) -> Facts:
+    identifiers = (container.identifier,) if container.identifier else ()
+    return Facts(identifiers, elements.concept_text(container.type), bool(identifiers or container.type))
+
+
+def _body_structure(structure: BodyStructure) -> Facts:
+    return Facts((), elements.concept_text(structure.site), says_more=True)
 
 
 _FACTS: Mapping[Name, Callable[[Any], Facts]] = {
@@ -219,4 +249,6 @@ _FACTS: Mapping[Name, Callable[[Any], Facts]] = {
     "episode": _episode,
     "procedure": _procedure,
     "location": _location,
+    "container": _container,
+    "body-structure": _body_structure,
 }

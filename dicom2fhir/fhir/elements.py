@@ -6,6 +6,7 @@ version differs, its own file has its own function.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ RFC_3986 = "urn:ietf:rfc:3986"
 DICOM_UID = "urn:dicom:uid"
 NAME_REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _REPRESENTATIONS: Mapping[Representation, str] = {"alphabetic": "ABC", "ideographic": "IDE", "phonetic": "SYL"}
 
 
@@ -39,6 +41,11 @@ def unique(items: Iterable[Json | None]) -> list[Json]:
 def oid(uid: str) -> str:
     """A DICOM UID as FHIR's `oid` writes it."""
     return "urn:oid:" + uid
+
+
+def is_oid(uid: str) -> bool:
+    """Whether a DICOM UID fits an element of type `oid`: no leading zeros, a first arc of 0 to 2, and a second."""
+    return _OID.fullmatch(uid) is not None
 
 
 def coding(code: Code) -> Json:

@@ -12,6 +12,8 @@ from dicom2fhir.model import Patient, Study
 Write = Literal["put", "conditional-update", "conditional-create", "create"]
 BundleType = Literal["transaction", "batch", "collection"]
 Shape = Literal["bundles", "bundle", "ndjson"]
+Availability = Literal["ONLINE", "OFFLINE", "NEARLINE", "UNAVAILABLE"]
+KeyObjects = Literal["auto", "off", "basic", "document"]
 
 PATIENT_MODES = ("auto", "create", "identifier", "contained")
 DEFAULT_CREATE = frozenset(
@@ -32,6 +34,9 @@ class Policy:
 
     `patient` is auto, create, identifier, contained, or a literal `Patient/ID`. `create` holds the
     companions that may become resources, by their names in R4; `id_key` keys the ids (identity.py).
+    `availability` is what the user says of all studies, for versions up to STU3 (0008,0056 is in no file).
+    `key_objects` is the form of key objects: the version's own (auto), or one for versions that have none;
+    `manifest` asks for a list of what was written of every study.
     """
 
     write: Write = "put"
@@ -40,6 +45,9 @@ class Policy:
     patient: str = "auto"
     create: frozenset[str] = DEFAULT_CREATE
     id_key: bytes | None = field(default=None, repr=False)
+    availability: Availability | None = None
+    key_objects: KeyObjects = "auto"
+    manifest: bool = False
 
     def check(self) -> None:
         """Refuse what cannot be done.
@@ -50,6 +58,9 @@ class Policy:
         _check_choice("--write", self.write, get_args(Write))
         _check_choice("--bundle-type", self.bundle_type, get_args(BundleType))
         _check_choice("--format", self.shape, get_args(Shape))
+        _check_choice("--key-objects", self.key_objects, get_args(KeyObjects))
+        if self.availability is not None:
+            _check_choice("--availability", self.availability, get_args(Availability))
         if self.patient_reference is None:
             _check_choice("--patient", self.patient, (*PATIENT_MODES, "Patient/ID"))
         for name in sorted(self.create - CREATABLE):

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dicom2fhir.fhir import bundle, companions, dialect, elements
+from dicom2fhir.fhir import bundle, companions, dialect, elements, keyobjects
 from dicom2fhir.fhir.dialect import Dialect, Kind, Rows, Scope
 from dicom2fhir.fhir.elements import DCM, DICOM_UID, RFC_3986, SCT, Json, extension, filled, human_name, unique
 from dicom2fhir.fhir.identity import identifier_query
@@ -58,7 +58,6 @@ CONNECTION_TYPE = "http://terminology.hl7.org/CodeSystem/endpoint-connection-typ
 ANIMAL_GENDER_STATUS = "http://hl7.org/fhir/animal-genderstatus"
 ANIMAL = "http://hl7.org/fhir/StructureDefinition/patient-animal"
 BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
-ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 IDENTIFIER_TYPES: Mapping[IdentifierKind, str] = {
     "patient": "MR",
@@ -216,11 +215,13 @@ def instance_count(scope: Scope, one: Study | Series) -> int:
 def procedure_reference(scope: Scope, study: Study) -> Json | None:
     """The performed procedure: R4 has room for one."""
     if len(study.procedures) > 1:
-        scope.lose("ImagingStudy.procedureReference", "R4 has room for one procedure.", len(study.procedures) - 1)
+        why = f"{scope.dialect.name.upper()} has room for one procedure."
+        scope.lose("ImagingStudy.procedureReference", why, len(study.procedures) - 1)
     if not study.procedures:
         return None
     if scope.subject_type == "Device":
-        scope.lose("Procedure", "The subject of a procedure in R4 is a patient or a group, not a device.")
+        version = scope.dialect.name.upper()
+        scope.lose("Procedure", f"The subject of a procedure in {version} is a patient or a group, not a device.")
         return None
     return scope.refer("procedure", study.procedures[0])
 
@@ -300,11 +301,13 @@ def body_site(scope: Scope, one: Series) -> Json | None:
     if not one.body_sites:
         return None
     if len(one.body_sites) > 1:
-        scope.lose("ImagingStudy.series.bodySite", "R4 has room for one body site.", len(one.body_sites) - 1, one)
-    return _best_coding(scope, one.body_sites[0])
+        why = f"{scope.dialect.name.upper()} has room for one body site."
+        scope.lose("ImagingStudy.series.bodySite", why, len(one.body_sites) - 1, one)
+    return best_coding(scope, one.body_sites[0])
 
 
-def _best_coding(scope: Scope, concept: Concept) -> Json | None:
+def best_coding(scope: Scope, concept: Concept) -> Json | None:
+    """A concept where there is room for one Coding: the first with a system; without codes its words alone."""
     best = next((code for code in concept.codes if code.system), next(iter(concept.codes), None))
     if best is None:
         return {"display": concept.text} if concept.text else None
@@ -425,14 +428,15 @@ def owner(scope: Scope, one: Owner) -> list[Json]:
     if not one.names:
         return []
     if len(one.names) > 1:
-        scope.lose("Patient.contact.name", "R4 has room for one representation.", len(one.names) - 1)
+        why = f"{scope.dialect.name.upper()} has room for one representation."
+        scope.lose("Patient.contact.name", why, len(one.names) - 1)
     relationship = [{"text": one.role}] if one.role else None
     return [filled({"relationship": relationship, "name": human_name(one.names[0])})]
 
 
 def phantom(scope: Scope, one: Patient) -> Json:
     """hl7.org/fhir/R4/device for a phantom that stands for a patient."""
-    _lose_description(scope, one)
+    lose_description(scope, one)
     name = elements.display_name(one.names)
     return filled(
         {
@@ -444,7 +448,7 @@ def phantom(scope: Scope, one: Patient) -> Json:
 
 def group(scope: Scope, one: Patient) -> Json:
     """hl7.org/fhir/R4/group for animals imaged together."""
-    _lose_description(scope, one)
+    lose_description(scope, one)
     members = [elements.logical("Patient", scope.identifier(each), None) for each in one.members]
     return filled(
         {
@@ -458,7 +462,8 @@ def group(scope: Scope, one: Patient) -> Json:
     )
 
 
-def _lose_description(scope: Scope, one: Patient) -> None:
+def lose_description(scope: Scope, one: Patient) -> None:
+    """Report what is said of a phantom or a group as if it were a patient."""
     described: tuple[Any, ...] = (one.sex, one.birth_date, one.birth_time, one.breeds, one.owner)
     count = sum(map(bool, described)) + (one.neutered is not None) + (one.kind == "phantom" and bool(one.species))
     if count:
@@ -597,12 +602,14 @@ def _episode(scope: Scope, one: Identifier) -> Json | None:
 
 
 def episode_of_care(scope: Scope, one: Identifier) -> Json:
-    """hl7.org/fhir/R4/episodeofcare: its status is required, and unknown. Its patient is a Patient."""
-    unknown = extension(ABSENT_REASON, "valueCode", "unknown")
+    """hl7.org/fhir/R4/episodeofcare: finished, like its visit: a code is required, and none says unknown.
+
+    Its patient is a Patient.
+    """
     return filled(
         {
             "identifier": [scope.identifier(one)],
-            "_status": {"extension": [unknown]},
+            "status": "finished",
             "patient": scope.subject(),
         }
     )
@@ -752,4 +759,5 @@ DIALECT = Dialect(
     unsaid=unsaid,
     wrap=bundle.entry,
     places=PLACES,
+    key_objects={"basic": keyobjects.basic(person), "document": keyobjects.document_reference(person)},
 )

@@ -1,10 +1,14 @@
-"""The referee: whether a resource or a Bundle is what its FHIR version says.
+"""The referee: whether a resource or a Bundle is what its FHIR version says, for every version.
 
-Two passes. The models of fhir.resources (R4 through R4B's: every element that is written here has the
-same type and cardinality in both, as HL7's StructureDefinitions say) know elements and types. A walk of our
-own, guided by the same models, sees what they let pass: empty and null values, a text where a number
-belongs, unknown codes of required lists, references to the wrong type or to nothing, contained resources that
-nobody refers to (dom-2 to dom-5), Bundles without requests.
+What a version says comes from the models of fhir.resources (STU3, R4 through R4B's, R4B, R5) and, where the package
+has none, from element tables of the same content (DSTU2 and its second ballot; ImagingStudy, ImagingSelection and
+their companions in R6 and its second ballot; data types and all else of R6 are R5's). One walk sees every value:
+unknown and missing elements, one where a list belongs, JSON and FHIR types, required codes, empty and null values,
+references to the wrong kind of resource or to nothing, contained resources that nobody refers to (dom-1 to dom-5),
+invariants, Bundles.
+
+Where models exist they have a second say, so that no mistake of the walk goes unseen: they are given every structure
+that occurs, but of the items of a list only one of each structure, because the walk has seen the values.
 
 A fault names a path and a rule, never a value.
 """
@@ -18,22 +22,86 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-PACKAGES: Mapping[str, str] = {"r4": "fhir.resources.R4B"}
-"""The package of models for each version."""
+from dicom2fhir.fhir import invariants, primitives
+from dicom2fhir.fhir.invariants import Rules
+from dicom2fhir.fhir.primitives import Check
+from dicom2fhir.fhir.shapes import ANY_RESOURCE, Element, Shape, Table, shape
 
-_NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_CODE = re.compile(r"\S+(\s\S+)*")
-_DICOM_UID = re.compile(r"urn:oid:[0-9]+(\.[0-9]+)*")
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Where a version's shapes come from, and what is its own beside them."""
+
+    package: str | None
+    """The package of models, None where there is none."""
+    types: Mapping[str, Check]
+    rules: Rules
+    table: str | None = None
+    """The element table, which is asked before the package."""
+    absent: frozenset[str] = frozenset()
+    """Resources of the package that the version does not have."""
+    request: str = "request"
+    response: str = "response"
+    """What a Bundle's entry calls the request of a transaction and its answer."""
+    early: bool = False
+    """Before R4: contained resources have no narrative (dom-1), and `#` does not count as a use of them (dom-3)."""
+
+
+_ONLY_IN_R4B = frozenset((
+    "AdministrableProductDefinition", "Citation", "ClinicalUseDefinition", "EvidenceReport", "Ingredient",
+    "ManufacturedItemDefinition", "MedicinalProductDefinition", "NutritionProduct", "PackagedProductDefinition",
+    "RegulatedAuthorization", "SubscriptionStatus", "SubscriptionTopic", "SubstanceDefinition",
+))  # fmt: skip
+
+VERSIONS: Mapping[str, Version] = {
+    "dstu2-ballot2": Version(
+        None,
+        primitives.BEFORE_R4,
+        invariants.COMMON,
+        "dstu2-ballot2",
+        request="transaction",
+        response="transactionResponse",
+        early=True,
+    ),
+    "dstu2": Version(None, primitives.BEFORE_R4, invariants.COMMON, "dstu2", early=True),
+    "stu3": Version("fhir.resources.STU3", primitives.BEFORE_R4, invariants.COMMON, early=True),
+    "r4": Version("fhir.resources.R4B", primitives.R4, invariants.FROM_R4, absent=_ONLY_IN_R4B),
+    "r4b": Version("fhir.resources.R4B", primitives.R4, invariants.FROM_R4),
+    "r5": Version("fhir.resources", primitives.R5, invariants.FROM_R5),
+    "r6-ballot2": Version("fhir.resources", primitives.R5, invariants.FROM_R5, "r6-ballot2"),
+    "r6": Version("fhir.resources", primitives.R5, invariants.R6, "r6"),
+}
+
+_LISTS: Mapping[str, Mapping[str, str]] = {
+    "fhir.resources.STU3": {
+        "Encounter.status": "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown",
+        "EncounterStatusHistory.status":
+            "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown",
+        "ProcedureRequest.intent":
+            "proposal plan order original-order reflex-order filler-order instance-order option",
+        "DeviceUdi.entryType": "barcode rfid manual card self-reported unknown",
+    },
+    "fhir.resources.R4B": {
+        "Encounter.status": "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown",
+        "EncounterStatusHistory.status":
+            "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown",
+        "DeviceUdiCarrier.entryType": "barcode rfid manual card self-reported unknown",
+    },
+    "fhir.resources": {
+        "ServiceRequest.intent":
+            "proposal plan directive order original-order reflex-order filler-order instance-order option",
+    },
+}  # fmt: skip
+"""Required lists that the models give in part (they end in `+`), from the value sets of each version."""
+
 _LITERAL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
-
 _RULES: Mapping[str, str] = {
     "extra_forbidden": "there is no such element",
     "missing": "the element is required",
     "model_field_validation.missing": "the element is required",
-    "string_pattern_mismatch": "the text does not have the form of its type",
-    "greater_than_equal": "the number is out of range",
-    "less_than_equal": "the number is out of range",
+    "string_pattern_mismatch": primitives.WRONG_FORM,
+    "greater_than_equal": primitives.RANGE,
+    "less_than_equal": primitives.RANGE,
 }
 
 Path = tuple[Any, ...]  # (parent path, name or index); made into text only for a fault
@@ -47,30 +115,18 @@ class Fault:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Element:
-    """What a version says about one element."""
-
-    many: bool
-    model: type | None
-    primitive: type | tuple[type, ...]
-    pattern: re.Pattern[str] | None
-    codes: frozenset[str]
-    targets: frozenset[str]
-    any_resource: bool
-
-
 @dataclass(slots=True)
 class _Document:
     """One resource that is not contained, while it is walked."""
 
     kind: str
-    model_of: Callable[[str], type[Any] | None]
+    library: _Library
     entries: Mapping[str, str]
     contained: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     urns: list[tuple[Path, str]] = field(default_factory=list)
     faults: list[tuple[Path, str]] = field(default_factory=list)
+    resources: list[tuple[Path, str, Any]] = field(default_factory=list)
 
 
 def check(resource: Any, version: str) -> list[Fault]:
@@ -79,35 +135,131 @@ def check(resource: Any, version: str) -> list[Fault]:
     Raises:
         KeyError: there is no referee for `version`.
     """
-    package = PACKAGES[version]
+    library = _library(version)
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    model = _model(package, kind) if isinstance(kind, str) else None
-    if model is None or not isinstance(kind, str):
+    of_kind = library.resource(kind) if isinstance(kind, str) else None
+    if of_kind is None or not isinstance(kind, str):
         return [Fault("$", "it is not a resource of this version")]
+    entries = dict(_entry_types(resource)) if kind == "Bundle" else {}
+    document = _Document(kind, library, entries)
+    root: Path = ((), kind)
     try:
-        faults = _own_faults(package, kind, resource, model)
+        _walk_resource(document, root, resource, of_kind)
+        if kind == "Bundle":
+            _check_bundle(document, root, resource)
+        faults = dict.fromkeys(Fault(_text(path), message) for path, message in document.faults)
+        return [*faults, *_second_say(document, {fault.path for fault in faults})]
     except RecursionError:
         return [Fault(kind, "it is nested too deeply")]
-    known = {fault.path for fault in faults}
-    return faults + [fault for fault in _model_faults(model, kind, resource) if fault.path not in known]
 
 
-def _own_faults(package: str, kind: str, resource: Any, model: Any) -> list[Fault]:
-    entries = dict(_entry_types(resource)) if kind == "Bundle" else {}
-    document = _Document(kind, lambda name: _model(package, name), entries)
-    root: Path = ((), kind)
-    _walk_resource(document, root, resource, model)
-    if kind == "Bundle":
-        _check_bundle(document, root, resource)
-    return [Fault(_text(path), message) for path, message in document.faults]
+def definition(kind: str, version: str) -> Shape | None:
+    """What a version says about a kind of resource, elements in their order; None: it has no such kind.
+
+    Raises:
+        KeyError: there is no referee for `version`.
+    """
+    return _library(version).resource(kind)
 
 
-# The models ---------------------------------------------------------------------------------------
+def _second_say(document: _Document, known: set[str]) -> Iterator[Fault]:
+    """What the models find where nothing is `known`: not at these paths, and not in what they lie in.
+
+    Details are looked for only where there is a fault.
+    """
+    for path, kind, resource in document.resources:
+        model = document.library.model(kind)
+        of_kind = document.library.resource(kind)
+        if model is None or of_kind is None or (not known and not any(_model_faults(model, _thin(resource, of_kind)))):
+            continue
+        for steps, message in _model_faults(model, _apart(resource, of_kind)):
+            where = path
+            for step in steps:
+                where = (where, step)
+            text = _text(where)
+            if not any((one + ".").startswith((text + ".", text + "[")) for one in known):
+                known.add(text)
+                yield Fault(text, message)
+
+
+# What a version says --------------------------------------------------------------------------------
+
+
+class _Library:
+    """The shapes of one version."""
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self._table = Table(version.table, version.types, self._type) if version.table else None
+        self._shapes: dict[str, Shape | None] = {}
+        self._of_models: dict[Any, Shape] = {}
+
+    def resource(self, kind: str) -> Shape | None:
+        """The shape of a kind of resource, None when the version has none of that name."""
+        if kind not in self._shapes:
+            own = self._table.resource(kind) if self._table else None
+            model = None if own else self.model(kind)
+            self._shapes[kind] = self._of(model) if model else own
+        return self._shapes[kind]
+
+    def model(self, kind: str) -> Any:
+        """The model of a kind of resource, None when the version's word is a table's, or there is none."""
+        version = self.version
+        if version.package is None or kind in version.absent or (self._table and self._table.resource(kind)):
+            return None
+        model = _class(version.package, kind)
+        return model if model is not None and model.has_resource_base() else None
+
+    def _type(self, name: str) -> Shape | None:
+        model = _class(self.version.package, name) if self.version.package else None
+        return None if model is None else self._of(model)
+
+    def _of(self, model: Any) -> Shape:
+        if model not in self._of_models:
+            self._of_models[model] = self._make(model)
+        return self._of_models[model]
+
+    def _make(self, model: Any) -> Shape:
+        order = {name.removesuffix("_fhir"): at for at, name in enumerate(model.elements_sequence())}
+        fields = [
+            (info.alias or name, info, info.json_schema_extra or {})
+            for name, info in model.model_fields.items()
+            if name not in ("fhir_comments", "resource_type")
+        ]
+        fields.sort(key=lambda one: order.get(one[0].removeprefix("_"), 0))
+        elements = {name: self._element(model, name, info.annotation, extra) for name, info, extra in fields}
+        if model.has_resource_base():
+            elements["resourceType"] = Element(check=self.version.types["code"])
+        required = [frozenset((n,)) for n, info, e in fields if info.is_required() or e.get("element_required")]
+        choices = {e["one_of_many"] for _, _, e in fields if e.get("one_of_many_required")}
+        of_choices = [frozenset(n for n, _, e in fields if e.get("one_of_many") == one) for one in sorted(choices)]
+        return shape(model.__name__, elements, iter((*required, *of_choices)))
+
+    def _element(self, model: Any, name: str, annotation: Any, extra: Mapping[str, Any]) -> Element:
+        many, base, kind = _read(annotation)
+        inner = base.get_model_klass() if hasattr(base, "get_model_klass") else None
+        choice = extra.get("one_of_many") or ""
+        if getattr(inner, "__name__", "") == ANY_RESOURCE:
+            return Element(many)
+        if inner is not None:
+            targets = frozenset(extra.get("enum_reference_types") or ()) - {ANY_RESOURCE}
+            return Element(many, None, lambda: self._of(inner), targets=targets, choice=choice)
+        listed = _LISTS[self.version.package or ""].get(f"{model.__name__}.{name}")
+        codes = frozenset(listed.split() if listed else extra.get("enum_values") or ())
+        check = self.version.types[kind]
+        if kind == "code" and codes and "+" not in codes:  # '+' marks a list that goes on
+            check = primitives.one_of(codes)
+        return Element(many, check, choice=choice)
 
 
 @cache
-def _model(package: str, name: str) -> type | None:
-    """The model of a resource type, None when the version has none of that name."""
+def _library(version: str) -> _Library:
+    return _Library(VERSIONS[version])
+
+
+@cache
+def _class(package: str, name: str) -> Any:
+    """The model of a type or resource by its name, None when the package has none."""
     if not re.fullmatch(r"[A-Z][A-Za-z]*", name):
         return None
     try:
@@ -115,74 +267,93 @@ def _model(package: str, name: str) -> type | None:
     except ModuleNotFoundError:
         return None
     model = getattr(module, name, None)
-    return model if isinstance(model, type) and getattr(model, "has_resource_base", bool)() else None
+    return model if isinstance(model, type) and hasattr(model, "has_resource_base") else None
 
 
-def _model_faults(model: Any, kind: str, resource: Any) -> Iterator[Fault]:
+def _read(annotation: Any) -> tuple[bool, Any, str]:
+    """(repeats, class, name of the primitive type) of a field's annotation."""
+    many, base, kind = False, annotation, ""
+    while (arguments := [a for a in get_args(base) if a is not type(None)]) and hasattr(base, "__args__"):
+        if get_origin(base) is Annotated or hasattr(base, "__metadata__"):
+            kind = next((k for m in base.__metadata__ if (k := getattr(m, "__visit_name__", ""))), kind)
+            base = base.__origin__
+            continue
+        many = many or get_origin(base) is list
+        base = arguments[0]
+    return many, base, kind or ("boolean" if base is bool else getattr(base, "__visit_name__", "string"))
+
+
+# The models' second say -------------------------------------------------------------------------------
+
+
+def _model_faults(model: Any, resource: Any) -> Iterator[tuple[tuple[int | str, ...], str]]:
     from pydantic import ValidationError
 
     try:
         model.model_validate(resource)
     except ValidationError as error:
         for one in error.errors(include_url=False, include_context=False, include_input=False):
-            yield Fault(_location(kind, one["loc"]), _RULES.get(one["type"], "the value does not fit its element"))
+            yield one["loc"], _RULES.get(one["type"], "the value does not fit its element")
+    except RecursionError:
+        raise
     except Exception:  # the models leak KeyError, TypeError and others on what is no FHIR at all
-        yield Fault(kind, "the models cannot read it")
+        yield (), "the models cannot read it"
 
 
-def _location(kind: str, steps: tuple[int | str, ...]) -> str:
-    path: Path = ((), kind)
-    for step in steps:
-        path = (path, step)
-    return _text(path)
+def _thin(body: Any, of: Shape) -> Any:
+    """A copy of an object: no resources inside it, and of the items of a list only the first of each structure."""
+    thin = {}
+    for name, value in body.items():
+        element = of.elements[name]
+        if element.check is not None or name.startswith("_"):
+            thin[name] = value
+        elif element.shape is not None:
+            inner = element.shape()
+            thin[name] = [_thin(one, inner) for one in _distinct(value)] if element.many else _thin(value, inner)
+    return thin
 
 
-@cache
-def _shape(model: Any) -> dict[str, _Element]:
-    """JSON name -> element, read from a model's fields."""
-    shape = {}
-    for name, info in model.model_fields.items():
-        if name not in ("fhir_comments", "resource_type"):
-            shape[info.alias or name] = _element(info.annotation, info.json_schema_extra or {})
-    return shape
+def _distinct(values: list[Any]) -> list[Any]:
+    first: dict[Any, Any] = {}
+    for one in values:
+        first.setdefault(_structure(one), one)
+    return list(first.values())
 
 
-def _element(annotation: Any, extra: Mapping[str, Any]) -> _Element:
-    many, base, kind = False, annotation, ""
-    while (arguments := [a for a in get_args(base) if a is not type(None)]) and hasattr(base, "__args__"):
-        if get_origin(base) is Annotated or hasattr(base, "__metadata__"):
-            base, kind = base.__origin__, type(base.__metadata__[0]).__name__
-            continue
-        many = many or get_origin(base) is list
-        base = arguments[0]
-    model = base.get_model_klass() if hasattr(base, "get_model_klass") else None
-    codes = frozenset(extra.get("enum_values") or ())
-    return _Element(
-        many=many,
-        model=model,
-        primitive=_json_type(base),
-        pattern={"Id": _ID, "Code": _CODE}.get(kind),
-        codes=frozenset() if "+" in codes else codes,  # '+' marks a list that goes on
-        targets=frozenset(extra.get("enum_reference_types") or ()) - {"Resource"},
-        any_resource=getattr(model, "__name__", "") == "Resource",
-    )
+def _structure(value: Any) -> Any:
+    """Something hashable that is the same for values of the same names and kinds, whatever they say."""
+    if isinstance(value, dict):
+        return tuple([(name, _structure(one)) for name, one in value.items()])
+    if isinstance(value, list):
+        return tuple(dict.fromkeys(map(_structure, value)))
+    return type(value)
 
 
-def _json_type(base: Any) -> type | tuple[type, ...]:
-    if base in (bool, int):
-        return base  # type: ignore[no-any-return]
-    return (int, float) if getattr(base, "__name__", "") == "Decimal" else str
+def _apart(value: Any, of: Shape) -> Any:
+    """A copy of an object without the resources inside it, which are heard by themselves."""
+    if isinstance(value, list):
+        return [_apart(one, of) for one in value]
+    if not isinstance(value, dict):
+        return value
+    copy = {}
+    for name, one in value.items():
+        element = of.elements.get(name)
+        if element is None or element.check is not None:
+            copy[name] = one
+        elif element.shape is not None:
+            copy[name] = _apart(one, element.shape())
+    return copy
 
 
 # The walk -----------------------------------------------------------------------------------------
 
 
-def _walk_resource(document: _Document, path: Path, resource: Any, model: Any) -> None:
+def _walk_resource(document: _Document, path: Path, resource: Any, of: Shape) -> None:
     """A resource that is not contained, with what it contains."""
     contained = resource.get("contained")
     for index, one in enumerate(contained if isinstance(contained, list) else ()):
         _admit_contained(document, ((path, "contained"), index), one)
-    _walk(document, path, resource, model)
+    _walk_body(document, path, resource, of)
     if document.contained.keys() - document.used:
         document.faults.append(((path, "contained"), "a contained resource is not referred to (dom-3)"))
 
@@ -191,13 +362,16 @@ def _admit_contained(document: _Document, path: Path, resource: Any) -> None:
     if not isinstance(resource, dict) or not isinstance(resource.get("id"), str):
         document.faults.append((path, "a contained resource needs an id"))
         return
+    early = document.library.version.early
     if resource["id"] in document.contained:
         document.faults.append((path, "the id is used twice"))
     document.contained[resource["id"]] = str(resource.get("resourceType"))
-    if _refers_to_its_container(resource):
+    if not early and _refers_to_its_container(resource):
         document.used.add(resource["id"])
     if "contained" in resource:
         document.faults.append(((path, "contained"), "contained resources do not nest (dom-2)"))
+    if early and "text" in resource:
+        document.faults.append(((path, "text"), "a contained resource has no narrative (dom-1)"))
     meta = resource.get("meta")
     for name in ("versionId", "lastUpdated", "security"):
         if isinstance(meta, dict) and name in meta:
@@ -210,82 +384,111 @@ def _refers_to_its_container(node: Any) -> bool:
     return isinstance(node, list) and any(map(_refers_to_its_container, node))
 
 
-def _walk(document: _Document, path: Path, body: Any, model: Any) -> None:
-    """One object; elements that the version does not have are the models' to find."""
-    shape = _shape(model)
+def _walk_body(document: _Document, path: Path, resource: Any, of: Shape) -> None:
+    """A resource, wherever it lies."""
+    if of.by_name_only:
+        document.faults.append((path, "the version has this kind of resource, the referee does not know it"))
+        return
+    document.resources.append((path, of.name, resource))
+    _walk(document, path, resource, of)
+
+
+def _walk(document: _Document, path: Path, body: Any, of: Shape) -> None:
+    """One object."""
+    elements, choices = of.elements, set[str]()
     for name, value in body.items():
-        element = shape.get(name)
+        element = elements.get(name)
         if element is None:
+            document.faults.append(((path, name), "there is no such element"))
             continue
+        if element.choice:
+            if element.choice in choices:
+                document.faults.append(((path, name), "only one type of a choice may be there"))
+            choices.add(element.choice)
         if element.many:
             _walk_list(document, (path, name), value, element, "_" + name in body or name.startswith("_"))
-        else:
+        elif element.check is None:
             _walk_value(document, (path, name), value, element)
-    rule = _CONSTRAINTS.get(model.__name__)
-    if rule is not None and (message := rule(body)):
-        document.faults.append((path, message))
+        elif message := element.check(value):
+            document.faults.append(((path, name), message))
+    if not of.simply <= body.keys() or len(of.simply) < len(of.required):
+        _find_missing(document, path, body, of)
+    for rule in document.library.version.rules.get(of.name, ()):
+        if message := rule(body):
+            document.faults.append((path, message))
 
 
-def _walk_list(document: _Document, path: Path, values: Any, element: _Element, gaps: bool) -> None:
+def _find_missing(document: _Document, path: Path, body: Any, of: Shape) -> None:
+    for names in of.required:
+        if not any(name in body or "_" + name in body for name in names):
+            document.faults.append(((path, min(names)), "the element is required"))
+
+
+def _walk_list(document: _Document, path: Path, values: Any, element: Element, gaps: bool) -> None:
     if not isinstance(values, list):
         document.faults.append((path, "the element repeats, so it is a list"))
         return
     if not values:
         document.faults.append((path, "an empty list"))
     for index, value in enumerate(values):
-        if value is not None or not gaps:
+        if value is None and gaps:
+            continue
+        if element.check is None:
             _walk_value(document, (path, index), value, element)
+        elif message := element.check(value):
+            document.faults.append(((path, index), message))
 
 
-def _walk_value(document: _Document, path: Path, value: Any, element: _Element) -> None:
-    if element.model is None:
-        message = _primitive_fault(value, element)
-        if message:
-            document.faults.append((path, message))
-    elif not isinstance(value, dict):
+def _walk_value(document: _Document, path: Path, value: Any, element: Element) -> None:
+    """What is no primitive: an object, or a whole resource."""
+    if not isinstance(value, dict):
         document.faults.append((path, "an object is asked for"))
     elif not value:
         document.faults.append((path, "an empty object"))
-    elif element.any_resource:
+    elif element.shape is None:
         _walk_inner(document, path, value)
     else:
+        if element.codes and not any(map(_is_listed(element), _codings(value))):
+            document.faults.append((path, primitives.NOT_LISTED))
         if "reference" in value:
-            _check_reference(document, path, value, element.targets)
-        _walk(document, path, value, element.model)
+            _check_reference(document, path, value["reference"], element.targets)
+        if element.targets and "type" in value:
+            _check_type(document, path, value["type"], element.targets)
+        _walk(document, path, value, element.shape())
+
+
+def _is_listed(element: Element) -> Callable[[Any], bool]:
+    def is_listed(coding: Any) -> bool:
+        return isinstance(coding, dict) and coding.get("code") in element.codes.get(str(coding.get("system")), ())
+
+    return is_listed
+
+
+def _codings(value: Any) -> list[Any]:
+    """The codings of a concept; a coding is its own."""
+    codings = value.get("coding", [value])
+    return codings if isinstance(codings, list) else []
 
 
 def _walk_inner(document: _Document, path: Path, resource: Any) -> None:
     """A resource inside another: contained, or in an entry of a Bundle, where it has its own contained ones."""
-    model = document.model_of(str(resource.get("resourceType")))
-    if model is None:
+    of = document.library.resource(str(resource.get("resourceType")))
+    if of is None:
         document.faults.append((path, "it is not a resource of this version"))
     elif document.kind == "Bundle":
-        inner = _Document(str(resource["resourceType"]), document.model_of, document.entries)
-        _walk_resource(inner, path, resource, model)
+        inner = _Document(of.name, document.library, document.entries)
+        _walk_resource(inner, path, resource, of)
         document.faults.extend(inner.faults)
         document.urns.extend(inner.urns)
+        document.resources.extend(inner.resources)
     else:
-        _walk(document, path, resource, model)
+        _walk_body(document, path, resource, of)
 
 
-def _primitive_fault(value: Any, element: _Element) -> str | None:
-    if not isinstance(value, element.primitive) or isinstance(value, bool) != (element.primitive is bool):
-        return "the value is not of the JSON type of its element"
-    if not isinstance(value, str):
-        return None
-    if not value or value.isspace():
-        return "an empty text"
-    if _NOT_TEXT.search(value):
-        return "the text holds control characters"
-    if element.pattern is not None and not element.pattern.fullmatch(value):
-        return "the text does not have the form of its type"
-    if element.codes and value not in element.codes:
-        return "the code is not in the required list"
-    return None
-
-
-def _check_reference(document: _Document, path: Path, value: Any, targets: frozenset[str]) -> None:
-    literal = value["reference"]
+def _check_reference(document: _Document, path: Path, literal: Any, targets: frozenset[str]) -> None:
+    """A literal reference; one of a CodeableReference is looked at again where it is a Reference."""
+    if isinstance(literal, dict):
+        _check_reference(document, (path, "reference"), literal.get("reference"), targets)
     if not isinstance(literal, str):
         return
     found: str | None
@@ -300,40 +503,23 @@ def _check_reference(document: _Document, path: Path, value: Any, targets: froze
     else:
         match = _LITERAL.fullmatch(literal)
         found = match[1] if match else None
+        if found is not None and document.library.resource(found) is None:
+            document.faults.append((path, "there is no such kind of resource"))
     if found and targets and found not in targets:
         document.faults.append((path, "the reference is to a wrong type of resource"))
 
 
-# Invariants and Bundles ---------------------------------------------------------------------------
+def _check_type(document: _Document, path: Path, told: Any, targets: frozenset[str]) -> None:
+    """Reference.type, which tells of what kind the target is."""
+    if isinstance(told, str) and told.rpartition("/")[2] not in targets:
+        document.faults.append(((path, "type"), "the reference is to a wrong type of resource"))
 
 
-def _check_identifier(body: Any) -> str | None:
-    value = body.get("value")
-    if body.get("system") == "urn:dicom:uid" and isinstance(value, str) and not _DICOM_UID.fullmatch(value):
-        return "a UID under urn:dicom:uid is written as urn:oid:"
-    return None
+# Bundles ------------------------------------------------------------------------------------------
 
 
-def _check_extension(body: Any) -> str | None:
-    values = sum(name.startswith(("value", "_value")) for name in body)
-    return None if bool(values) != ("extension" in body) else "an extension has either a value or extensions (ext-1)"
-
-
-def _check_organization(body: Any) -> str | None:
-    return None if "name" in body or "identifier" in body else "a name or an identifier is needed (org-1)"
-
-
-def _check_contact(body: Any) -> str | None:
-    known = {"name", "telecom", "address", "organization"} & body.keys()
-    return None if known else "a contact needs details or an organization (pat-1)"
-
-
-_CONSTRAINTS: Mapping[str, Callable[[Any], str | None]] = {
-    "Identifier": _check_identifier,
-    "Extension": _check_extension,
-    "Organization": _check_organization,
-    "PatientContact": _check_contact,
-}
+_ASKING = frozenset(("transaction", "batch", "history"))
+_ANSWERING = frozenset(("transaction-response", "batch-response", "history"))
 
 
 def _entry_types(bundle: Any) -> Iterator[tuple[str, str]]:
@@ -345,22 +531,54 @@ def _entry_types(bundle: Any) -> Iterator[tuple[str, str]]:
 
 def _check_bundle(document: _Document, root: Path, bundle: Any) -> None:
     kind, entries = bundle.get("type"), bundle.get("entry")
+    if "total" in bundle and kind not in ("searchset", "history"):
+        document.faults.append(((root, "total"), "a total belongs to searches and histories (bdl-1)"))
     seen: set[str] = set()
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         if not isinstance(entry, dict):
             continue
         path = ((root, "entry"), index)
-        if ("request" in entry) != (kind in ("transaction", "batch", "history")):
-            document.faults.append((path, "a request belongs to transactions and batches, and only there (bdl-3)"))
+        document.faults.extend((path, message) for message in _entry_faults(document, kind, entry))
+        asked = document.library.version.request
+        document.faults.extend(((path, asked), message) for message in _request_faults(entry.get(asked), entry))
         url = entry.get("fullUrl")
         if isinstance(url, str) and url in seen:
             document.faults.append(((path, "fullUrl"), "the fullUrl is used twice (bdl-7)"))
+        if isinstance(url, str) and "/_history/" in url:
+            document.faults.append(((path, "fullUrl"), "a fullUrl names no version (bdl-8)"))
         seen.add(str(url))
     for path, literal in document.urns:
         if kind == "batch":
             document.faults.append((path, "a batch resolves no urn"))
         elif literal not in document.entries:
             document.faults.append((path, "no entry has this fullUrl"))
+
+
+def _entry_faults(document: _Document, kind: Any, entry: Any) -> Iterator[str]:
+    asks, answers = document.library.version.request, document.library.version.response
+    if (asks in entry) != (kind in _ASKING):
+        yield "a request belongs to transactions and batches, and only there (bdl-3)"
+    if answers in entry and kind not in _ANSWERING:
+        yield "a response belongs to answers (bdl-4)"
+    if "search" in entry and kind != "searchset":
+        yield "a search belongs to its results (bdl-2)"
+    if "resource" not in entry and asks not in entry and answers not in entry:
+        yield "an entry without a resource, a request or a response (bdl-5)"
+
+
+def _request_faults(request: Any, entry: Any) -> Iterator[str]:
+    """What is written has a body, and its address names the body's kind and id."""
+    if not isinstance(request, dict) or request.get("method") not in ("POST", "PUT"):
+        return
+    resource = entry.get("resource")
+    if not isinstance(resource, dict):
+        yield "what is written needs a resource"
+        return
+    kind, _, own = str(request.get("url")).partition("?")[0].partition("/")
+    if kind != resource.get("resourceType") or (own and own != resource.get("id")):
+        yield "the request is for another resource than that of its entry"
+    if "ifNoneExist" in request and request["method"] != "POST":
+        yield "ifNoneExist belongs to POST"
 
 
 def _text(path: Path) -> str:

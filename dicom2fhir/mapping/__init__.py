@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from dicom2fhir.mapping.keyobjects import Elsewhere
 from dicom2fhir.mapping.settings import Settings, Target
 from dicom2fhir.mapping.study import build_study
 
-__all__ = ["Settings", "Target", "build_study"]
+__all__ = ["Elsewhere", "Settings", "Target", "build_study"]

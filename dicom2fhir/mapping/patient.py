@@ -61,7 +61,7 @@ class Patients:
             Conflict: more than one PatientID or more than one issuer, and the user did not force a decision.
         """
         identities = {id(voter): self._identity(voter) for voter in self._evidence.voters}
-        forced = _differ(identities.values())
+        forced = differ(identities.values())
         if forced and not self._settings.force_patient:
             raise Conflict
         chosen = self._majority(identities) if forced else None
@@ -70,6 +70,13 @@ class Patients:
         contexts = {id(voter.context) for voter in members}
         instances = [i for i in self._evidence.instances if id(i.context) in contexts]
         return self._described(Evidence(instances, self._evidence.notebook, *place)), forced
+
+    def identities(self) -> frozenset[Identity]:
+        """Whom the instances name: more than one only in a study that is withheld, or that leaves a part unsaid."""
+        found = {id(voter): self._identity(voter) for voter in self._evidence.voters}
+        if differ(found.values()) and self._settings.force_patient:
+            return frozenset((self._majority(found),))
+        return frozenset(found.values())
 
     def _majority(self, identities: dict[int, Identity]) -> Identity:
         votes: Counter[Identity] = Counter()
@@ -242,7 +249,8 @@ def _elect(evidence: Evidence, keyword: str, value_of: Callable[[Voter], T | Non
     return evidence.elect(keyword, value_of, conflict=Code.PATIENT_DIFFERS)
 
 
-def _differ(identities: Iterable[Identity]) -> bool:
+def differ(identities: Iterable[Identity]) -> bool:
+    """Whether they are of more than one patient: two numbers, or two issuers; what is not said is no difference."""
     numbers, issuers = zip(*((identity.number, identity.issuer) for identity in identities), strict=True)
     return len(set(filter(None, numbers))) > 1 or len(set(filter(None, issuers))) > 1
 

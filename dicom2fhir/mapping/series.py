@@ -130,13 +130,19 @@ def _endpoints(evidence: Evidence, settings: Settings) -> tuple[Endpoint, ...]:
     url = evidence.elect("RetrieveURL", lambda voter: voter.first("RetrieveURL"))
     if url is None:
         return ()
+    endpoint = service(url)
+    if endpoint is None:
+        evidence.note(Code.VALUE_INVALID, "RetrieveURL")
+    return () if endpoint is None or endpoint in settings.endpoints else (endpoint,)
+
+
+def service(url: str) -> Endpoint | None:
+    """The WADO-RS service that an address of a study or series belongs to; None where it is no such address."""
     address = url.partition("/studies/")[0].rstrip("/")
     host = address.partition("://")
     if host[0].lower() not in ("http", "https") or not host[2] or "?" in address or any(c.isspace() for c in address):
-        evidence.note(Code.VALUE_INVALID, "RetrieveURL")
-        return ()
-    endpoint = Endpoint("wado-rs", address)
-    return () if endpoint in settings.endpoints else (endpoint,)
+        return None
+    return Endpoint("wado-rs", address)
 
 
 def _integer(evidence: Evidence, values: Values, keyword: str, count: int = 1) -> int | None:
@@ -154,20 +160,21 @@ def _instances(evidence: Evidence) -> tuple[Instance, ...]:
 
 def _instance(evidence: Evidence, record: InstanceRecord) -> Instance:
     values = record.values
+    known = codes.sop_class(record.context.sop_class)
     frames = _integer(evidence, values, "NumberOfFrames") if "NumberOfFrames" in values else None
     return Instance(
         uid=record.uid,
         sop_class=record.context.sop_class,
         number=_integer(evidence, values, "InstanceNumber") if "InstanceNumber" in values else None,
-        title=_title(record),
+        title=_title(record, known),
         frames=frames or None,
+        class_name=known.name if known else None,
     )
 
 
-def _title(record: InstanceRecord) -> str | None:
+def _title(record: InstanceRecord, sop_class: codes.SopClass | None) -> str | None:
     """What a non-image object calls itself; each family has its own attribute, plain images have none."""
-    family = codes.sop_class(record.context.sop_class)
-    for keyword in family.title if family else ():
+    for keyword in sop_class.title if sop_class else ():
         value = record.values.get(keyword)
         if isinstance(value, list):
             value = next((item["CodeMeaning"] for item in value if item.get("CodeMeaning")), None)

@@ -39,3 +39,4 @@ class Settings:
     force_patient: bool = False
     series_only: bool = False
     max_instances: int | None = None
+    key_objects: bool = True

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 
 from dicom2fhir.dicom.records import StudyRecords
-from dicom2fhir.dicom.values import clean_text
+from dicom2fhir.dicom.values import clean_text, joined
 from dicom2fhir.mapping.evidence import Evidence, Notebook, Voter
+from dicom2fhir.mapping.keyobjects import Alone, Elsewhere, key_objects
 from dicom2fhir.mapping.moments import Moments, sort_key
 from dicom2fhir.mapping.orders import Orders
 from dicom2fhir.mapping.patient import Conflict, Patients
@@ -14,15 +15,20 @@ from dicom2fhir.mapping.people import People
 from dicom2fhir.mapping.series import build_series, series_key
 from dicom2fhir.mapping.settings import Settings
 from dicom2fhir.mapping.terms import Terms
-from dicom2fhir.model import Identifier, Location, Moment, Practitioner, Series, Study
+from dicom2fhir.model import Identifier, KeyObject, Location, Moment, Practitioner, Series, Study
 from dicom2fhir.problems import Code, Problem
 
 
-def build_study(records: StudyRecords, settings: Settings) -> tuple[Study | None, list[Problem]]:
-    """The study, or None where its instances name different patients; and everything that is wrong with it."""
+def build_study(
+    records: StudyRecords, settings: Settings, elsewhere: Elsewhere | None = None
+) -> tuple[Study | None, list[Problem]]:
+    """The study, or None where its instances name different patients; and everything that is wrong with it.
+
+    `elsewhere` is what key objects of several studies ask about the others; without it nothing else was read.
+    """
     notebook = Notebook(records.uid)
     _note_records(records, notebook)
-    reader = _Reader(records, settings, notebook)
+    reader = _Reader(records, settings, notebook, elsewhere or Elsewhere(Alone(records), settings))
     try:
         study = reader.study()
     except Conflict:
@@ -40,8 +46,9 @@ def _note_records(records: StudyRecords, notebook: Notebook) -> None:
 
 
 class _Reader:
-    def __init__(self, records: StudyRecords, settings: Settings, notebook: Notebook) -> None:
+    def __init__(self, records: StudyRecords, settings: Settings, notebook: Notebook, elsewhere: Elsewhere) -> None:
         self._records, self._settings, self._notebook = records, settings, notebook
+        self._elsewhere = elsewhere
         self._evidence = Evidence(records.instances, notebook)
         self._terms = Terms(settings, self._evidence)
         self._people = People(self._terms, self._evidence)
@@ -74,7 +81,14 @@ class _Reader:
             encounter=orders.encounter(),
             location=self._location(),
             endpoints=self._settings.endpoints,
+            clinical_information=self._clinical_information(),
+            key_objects=self._key_objects(),
         )
+
+    def _key_objects(self) -> tuple[KeyObject, ...]:
+        if not self._settings.key_objects:
+            return ()
+        return key_objects(self._records, self._settings, self._notebook, self._elsewhere)
 
     def _series(self) -> tuple[Series, ...]:
         listed = self._listed()
@@ -114,6 +128,16 @@ class _Reader:
             or evidence.text("RequestedProcedureDescription")
         )
 
+    def _clinical_information(self) -> tuple[str, ...]:
+        """The admitting diagnoses (0008,1080), without words those of their codes (0008,1084); the history (0010,21B0).
+
+        None of it is why the study was done (PS3.3 C.7.2.2).
+        """
+        keyword = "AdditionalPatientHistory"
+        diagnoses = self._evidence.elect("AdmittingDiagnosesDescription", _diagnoses)
+        history = self._evidence.elect(keyword, lambda voter: clean_text(voter.values.get(keyword, "")))
+        return tuple(words for words in (diagnoses, history) if words)
+
     def _procedure_meaning(self, voter: Voter) -> str | None:
         concepts = self._terms.concepts(voter, "ProcedureCodeSequence")
         return "; ".join(concept.text for concept in concepts if concept.text) or None
@@ -132,3 +156,9 @@ class _Reader:
         if name is None and not types:
             return None
         return Location(name, types, self._people.organization(voter, voter.values, "InstitutionCodeSequence"))
+
+
+def _diagnoses(voter: Voter) -> str | None:
+    items = voter.items("AdmittingDiagnosesCodeSequence")
+    meanings = filter(None, (clean_text(joined(item.get("CodeMeaning", ""))) for item in items))
+    return voter.text("AdmittingDiagnosesDescription") or "; ".join(dict.fromkeys(meanings)) or None

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from studies import series, study
+from hypothesis import given
+from studies import CT_IMAGE, series, studies, study
 
 from dicom2fhir.errors import UsageError
 from dicom2fhir.fhir import dialect
@@ -17,6 +18,7 @@ from dicom2fhir.model import (
     Device,
     Endpoint,
     Identifier,
+    Instance,
     Patient,
     Performer,
     PersonName,
@@ -207,3 +209,84 @@ def test_a_version_orders_and_names_its_own_elements() -> None:
     rows = {"patient": R4.study["subject"], "uid": lambda scope, one: "urn:oid:" + one.uid, "none": lambda *_: []}
     resource = dialect.render(FULL, replace(R4, study=rows), Policy(create=DEFAULT_CREATE)).entries[-1].resource
     assert list(resource) == ["resourceType", "id", "patient", "uid"]
+
+
+# What a version cannot hold
+
+STRICT = replace(R4, name="strict", oids=frozenset(("study", "series", "instance", "sop-class")))
+BAD = ("1.02.3", "3.1.2", "12", "1.2.")
+A, B = "1.2.3.4.5", "1.2.3.4.6"
+
+
+def of(*uids: str, sop_class: str = CT_IMAGE, **changes: Any) -> Any:
+    """A series of these instances."""
+    listed = tuple(Instance(uid, sop_class) for uid in uids)
+    return series(instances=listed, instance_count=len(listed), **changes)
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize(
+    ("one", "kept", "left_out"),
+    [
+        (study(one=of(A, "BAD")), {"1.2.3.4": 1}, {"1.2.3.4": {"BAD"}}),
+        (study(one=of("BAD")), None, {"1.2.3.4": {"BAD"}}),
+        (study(series=(of(A), of(B, uid="1.2.9", sop_class="BAD"))), {"1.2.3.4": 1}, {"1.2.9": {B}}),
+        (study(series=(of(A, B, uid="BAD"), of(A))), {"1.2.3.4": 1}, {"BAD": None}),
+        (study(series=(of(A, uid="BAD"),)), None, {"BAD": None}),
+        (study(uid="BAD"), None, {}),
+    ],
+)
+def test_what_an_oid_refuses_is_left_out(one: Study, kept: Any, left_out: Any, bad: str) -> None:
+    one = _with(one, bad)
+    held = dialect.hold(one, STRICT)
+    assert {("BAD" if uid == bad else uid): uids for uid, uids in held.left_out.items()} == {
+        uid: uids and {bad if each == "BAD" else each for each in uids} for uid, uids in left_out.items()
+    }
+    if kept is None:
+        assert held.study is None
+    else:
+        assert held.study is not None
+        assert {each.uid: each.instance_count for each in held.study.series} == kept
+        assert {each.uid: len(each.instances) for each in held.study.series} == kept
+        assert replace(held.study, series=()) == replace(one, series=())
+
+
+def _with(one: Study, bad: str) -> Study:
+    """The study with `bad` wherever it says BAD."""
+
+    def said(text: str) -> str:
+        return bad if text == "BAD" else text
+
+    all_series = tuple(
+        replace(
+            each,
+            uid=said(each.uid),
+            instances=tuple(replace(i, uid=said(i.uid), sop_class=said(i.sop_class)) for i in each.instances),
+        )
+        for each in one.series
+    )
+    return replace(one, uid=said(one.uid), series=all_series)
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("oid", ["study", "series", "instance", "sop-class"])
+def test_only_uids_that_are_oids_in_the_version_are_looked_at(oid: Any, bad: str) -> None:
+    one = _with(study(uid="BAD", series=(of("BAD", uid="BAD", sop_class="BAD"), of(A))), bad)
+    assert dialect.hold(one, R4).study is one
+    held = dialect.hold(one, replace(R4, oids=frozenset((oid,))))
+    assert (held.study is None) == (oid == "study")
+    assert list(held.left_out) == ([] if oid == "study" else [bad])
+
+
+def test_instances_that_are_not_listed_have_no_uids_to_refuse() -> None:
+    counted = study(one=series(instances=(), instance_count=300))
+    assert dialect.hold(counted, STRICT).study is counted
+    refused = dialect.hold(study(series=(series(uid="1.02", instances=(), instance_count=300), of(A))), STRICT)
+    assert refused.study is not None
+    assert refused.study.instance_count == 1
+    assert refused.left_out == {"1.02": None}
+
+
+@given(study=studies)
+def test_a_study_of_good_uids_is_held_as_it_is(study: Study) -> None:
+    assert dialect.hold(study, STRICT).study is study

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import samples
 from studies import study
 
 from dicom2fhir.fhir import bundle, dialect
@@ -257,3 +260,34 @@ def test_gaps_in_a_list_need_their_extensions() -> None:
     assert check({"resourceType": "Patient", "name": [name]}, "r4") == []
     bare = {"given": [None, "J"]}
     assert [f.path for f in check({"resourceType": "Patient", "name": [bare]}, "r4")] == ["Patient.name[0].given[0]"]
+
+
+def large(instances: int) -> dict[str, Any]:
+    resource = samples.study("r4", "Patient/1")
+    del resource["contained"], resource["referrer"]
+    (one, *_), series = resource["series"][0]["instance"], resource["series"][0]
+    series["instance"] = [one | {"uid": f"1.2.{n}", "number": n} for n in range(instances)]
+    series["numberOfInstances"] = instances
+    return resource
+
+
+def test_large_studies_are_quick() -> None:
+    resource = large(250)
+    assert check(resource, "r4") == []
+
+    def once() -> float:
+        begun = time.perf_counter()
+        check(resource, "r4")
+        return time.perf_counter() - begun
+
+    assert min(once() for _ in range(10)) < 0.02  # 3 ms on a quiet machine; the models alone take 12
+
+
+def test_large_studies_need_little_memory() -> None:
+    resource = large(5000)
+    check(resource, "r4")
+    tracemalloc.start()
+    check(resource, "r4")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000
