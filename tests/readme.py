@@ -12,8 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dicom2fhir.dicom.elements import ELEMENTS, Element
-from dicom2fhir.fhir.versions import DIALECTS
+from dicom2fhir.cli.map import rows
 from dicom2fhir.problems import MEANINGS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -22,20 +21,14 @@ _BLOCK = re.compile(r"(<!-- (run|table): (.+?) -->\n)(.*?)(<!-- end -->)", re.DO
 
 
 def mapping_table() -> str:
-    """Every attribute that is read, and where it goes in R4."""
+    """Every attribute that is read, and where it goes in R4: what `dicom2fhir map` prints, without the rules."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for row in rows("r4"):
+        found = [f"`{place}`" for place in row["element"].split(", ") if place]
+        places.setdefault((row["attribute"], row["tag"]), []).extend(found)
     lines = ["| DICOM attribute | tag | R4 |", "|---|---|---|"]
-    lines += [f"| {element.keyword} | {_tag(element)} | {_places(element)} |" for element in ELEMENTS if element.feeds]
+    lines += [f"| {name} | {tag} | {', '.join(found) or '–'} |" for (name, tag), found in places.items()]
     return "\n".join(lines) + "\n"
-
-
-def _tag(element: Element) -> str:
-    return f"({element.tag >> 16:04X},{element.tag & 0xFFFF:04X})"
-
-
-def _places(element: Element) -> str:
-    places = DIALECTS["r4"].places
-    found = [places[field] for field in element.feeds.split(", ") if field in places]
-    return ", ".join(f"`{place}`" for text in found for place in text.split(", ")) or "–"
 
 
 def code_table() -> str:

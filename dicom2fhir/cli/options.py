@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -25,7 +25,10 @@ from dicom2fhir.errors import Exit
 Write = Literal["put", "conditional-update", "conditional-create", "create"]
 BundleType = Literal["transaction", "batch", "collection"]
 Format = Literal["bundles", "bundle", "ndjson"]
+Availability = Literal["ONLINE", "OFFLINE", "NEARLINE", "UNAVAILABLE"]
+KeyObjects = Literal["auto", "off", "basic", "document"]
 
+VERSIONS = "FHIR version: dstu2-ballot2, dstu2, stu3, r4 (default), r4b, r5, r6-ballot2, r6."
 OUTPUT = "Output"
 WRITING = "Resources and identity"
 SITE = "The site"
@@ -138,7 +141,7 @@ class Convert(Crawl):
             "-o", "--output", metavar="DEST",
         ),
     ] = None  # fmt: skip
-    to: Annotated[str, option(OUTPUT, "FHIR version: r4 (default).", "--to", metavar="VERSION")] = "r4"
+    to: Annotated[str, option(OUTPUT, VERSIONS, "--to", metavar="VERSION")] = "r4"
     format: Annotated[
         Format, option(OUTPUT, "A Bundle a study (default), one Bundle, or bare resources.", "--format")
     ] = "bundles"
@@ -170,10 +173,19 @@ class Convert(Crawl):
         int | None,
         option(WRITING, "List no instances of a study with more.", "--max-instances", metavar="N", min=0),
     ] = None
+    key_objects: Annotated[
+        KeyObjects,
+        option(WRITING, "Key objects as the version has them (auto), or for r4: basic, document.", "--key-objects"),
+    ] = "auto"
+    manifest: Annotated[bool, option(WRITING, "For every study the manifest of what is written.", "--manifest")] = False
 
     wado_rs: Annotated[str | None, option(SITE, "Base address of WADO-RS.", "--wado-rs", metavar="URL")] = None
     wado_uri: Annotated[str | None, option(SITE, "Address of WADO-URI.", "--wado-uri", metavar="URL")] = None
     iid: Annotated[str | None, option(SITE, "Address of an IHE IID viewer.", "--iid", metavar="URL")] = None
+    availability: Annotated[
+        Availability | None,
+        option(SITE, "How soon the images can be had; for versions up to STU3.", "--availability"),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +210,7 @@ class Validate(Common):
         list[str],
         typer.Argument(metavar="FILE", help="JSON or NDJSON, .gz too; - is standard input.", show_default=False),
     ]
-    to: Annotated[str, option(OUTPUT, "FHIR version: r4 (default).", "--to", metavar="VERSION")] = "r4"
+    to: Annotated[str, option(OUTPUT, VERSIONS, "--to", metavar="VERSION")] = "r4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +220,15 @@ class Problems:
     json: Annotated[bool, option(OUTPUT, "A JSON list instead of a table.", "--json")] = False
 
 
-COMMANDS: tuple[type, ...] = (Convert, Inspect, Validate, Problems)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map:
+    """Print the mapping: which attribute goes to which element, by which rule."""
+
+    to: Annotated[str, option(OUTPUT, VERSIONS, "--to", metavar="VERSION")] = "r4"
+    json: Annotated[bool, option(OUTPUT, "A JSON list instead of a table.", "--json")] = False
+
+
+COMMANDS: tuple[type, ...] = (Convert, Inspect, Validate, Map, Problems)
 _ONLY_HERE = frozenset(("config", "paths", "files"))
 
 
@@ -238,7 +258,7 @@ def kinds() -> dict[str, config.Kind]:
 
 
 def _kind(annotation: Any) -> config.Kind:
-    if isinstance(annotation, UnionType):
+    if get_origin(annotation) in (UnionType, Union):  # `Literal[...] | None` is a Union
         annotation = get_args(annotation)[0]
     if get_origin(annotation) is Literal:
         return config.Kind("choice", get_args(annotation))

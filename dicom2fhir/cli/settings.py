@@ -73,6 +73,9 @@ def policy(chosen: Convert) -> Policy:
         patient=chosen.patient,
         create=DEFAULT_CREATE if chosen.create is None else parse_create(",".join(chosen.create)),
         id_key=parse.id_key(chosen.id_key_file),
+        availability=chosen.availability,
+        key_objects=chosen.key_objects,
+        manifest=chosen.manifest,
     )
     DIALECTS[chosen.to].check(made)
     return made
@@ -100,6 +103,7 @@ def site(chosen: Crawl) -> Settings:
         endpoints=endpoints(chosen),
         series_only=chosen.series_only,
         max_instances=chosen.max_instances,
+        key_objects=chosen.key_objects != "off",
     )
 
 

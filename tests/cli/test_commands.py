@@ -288,3 +288,17 @@ def test_validate_what_is_no_resource(tmp_path: Path, data: bytes) -> None:
 
 def test_what_is_converted_is_valid(files: Path) -> None:
     assert run("validate", "-", stdin=run("convert", files).stdout).returncode == 0
+
+
+def test_availability_is_for_versions_that_have_it(tmp_path: Path) -> None:
+    study = CLEAN / "us"
+    for source in (("--availability", "NEARLINE"), ("--config", tmp_path / "site.toml")):
+        (tmp_path / "site.toml").write_text('availability = "NEARLINE"\n')
+        found = run("convert", study, "--to", "dstu2", *source)
+        assert found.returncode == 0
+        assert found.stdout.count(b'"availability":"NEARLINE"') == 2
+    later = run("convert", study, "--to", "r4", "--availability", "NEARLINE")
+    assert (later.returncode, later.stdout) == (2, b"")
+    assert run("convert", study, "--to", "dstu2", "--availability", "SOON").returncode == 2
+    assert run("convert", study, "--to", "dstu2-ballot2", "--bundle-type", "batch").returncode == 2
+    assert run("convert", study, "--to", "dstu2", DICOM2FHIR_AVAILABILITY="ONLINE").stdout.count(b"ONLINE") == 2

@@ -66,6 +66,8 @@ def test_every_command_and_option_has_help(command: str) -> None:
 def test_the_choices_are_those_of_the_rooms_that_know_them() -> None:
     assert get_args(options.Write) == get_args(policy.Write)
     assert get_args(options.BundleType) == get_args(policy.BundleType)
+    assert get_args(options.Availability) == get_args(policy.Availability)
+    assert get_args(options.KeyObjects) == get_args(policy.KeyObjects)
     assert get_args(options.Format) == get_args(base.Format) == get_args(policy.Shape)
 
 
