@@ -12,14 +12,21 @@ from pathlib import Path
 
 import cases_faults
 import cases_files
+import cases_keyobjects
 import cases_patient
 import cases_series
 import cases_study
 from dicomdata import Maker, built, case_name, case_number
 
 GROUPS: dict[str, tuple[Maker, ...]] = {
-    "clean": (*cases_files.CASES, *cases_patient.CASES, *cases_study.CASES, *cases_series.CASES),
-    "faults": cases_faults.CASES,
+    "clean": (
+        *cases_files.CASES,
+        *cases_patient.CASES,
+        *cases_study.CASES,
+        *cases_series.CASES,
+        *cases_keyobjects.CASES,
+    ),
+    "faults": (*cases_faults.CASES, *cases_keyobjects.FAULTS),
 }
 """Every case, by its folder."""
 

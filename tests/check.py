@@ -74,6 +74,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "code-without-system",
             "issuer-dns",
             "issuer-text",
+            "key-object",
+            "key-object-frames",
+            "key-object-of-two-studies",
+            "key-object-segments",
             "no-issuer-two-folders",
             "no-patient-id",
             "other-patient-ids",
@@ -84,6 +88,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "unknown-modality",
         ),
     ),
+    "manifest": ({"mapping": SITE, "policy": Policy(manifest=True)}, ("key-object-nested", "us")),
     "forced": ({"mapping": Settings(force_patient=True)}, ("patient-disagreement", "issuer-disagreement")),
     "series-only": ({"mapping": Settings(series_only=True)}, ("us", "duplicate-identical")),
 }
@@ -134,10 +139,10 @@ def convert(folder: Path, options: Options) -> dict[str, Any]:
     return {"bundles": sink.bundles, "report": report}
 
 
-def result(golden: str, version: str = "r4") -> dict[str, Any]:
-    """What a golden becomes; every file of testdata/ is read once a run of the tests, whatever the version."""
+def result(golden: str, version: str = "r4", **more: Any) -> dict[str, Any]:
+    """What a golden becomes, with `more` options; testdata/ is read once a run of the tests, whatever the version."""
     case, _, variant = golden.partition("+")
-    options = VARIANTS[variant][0] if variant else {}
+    options = (VARIANTS[variant][0] if variant else {}) | more
     with patch.object(pipeline, "read_all", _replay):
         return convert(FOLDERS[case], Options(to=version, **options))
 
