@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench expected clean
+.PHONY: run test test-real check bench expected clean
 
 run: $(READY) ## convert testdata/clean: one Bundle a line on standard output
 	@$(BIN)/dicom2fhir convert testdata/clean
 
 test: $(READY) ## all tests that need no server and no Java
 	$(BIN)/python -m pytest
+
+test-real: $(READY) ## what we write before the official referee; installs a JDK and Maven where they are missing
+	tests/referee/build.sh
+	$(BIN)/python -m pytest tests/real
 
 check: $(READY) ## style, types, layers
 	$(BIN)/ruff check .
@@ -27,7 +31,7 @@ expected: $(READY) ## write test data, golden output and the README's tables ane
 	$(BIN)/python tests/readme.py --write
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist tests/referee/target *.egg-info .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' 1>&2
