@@ -172,6 +172,8 @@ def test_a_closed_pipe_ends_quietly(arguments: list[str]) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """The list of paths stays open, so that the run waits for more when the signal comes."""
+    # A child inherits what is ignored, and a shell's background jobs ignore SIGINT.
+    before = signal.signal(number, signal.default_int_handler)
     (tmp_path / "tmp").mkdir()
     command = [sys.executable, "-m", "dicom2fhir", "convert", "-", "-o", "out.ndjson"]
     env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
@@ -179,6 +181,7 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, 
         deadline = time.monotonic() + 30
         while not (tmp_path / ".out.ndjson.part").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
+        signal.signal(number, before)
         process.send_signal(number)
         assert process.wait(60) == code
     assert os.listdir(tmp_path) == ["tmp"]
