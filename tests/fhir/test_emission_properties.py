@@ -12,6 +12,7 @@ from policies import emit, policies
 from studies import studies
 
 from dicom2fhir.fhir import bundle, validate
+from dicom2fhir.fhir.elements import date_time
 from dicom2fhir.fhir.policy import Policy
 from dicom2fhir.fhir.versions import DIALECTS
 from dicom2fhir.model import Study
@@ -101,6 +102,33 @@ def test_counts_and_uids_survive(version: str, study: Study, policy: Policy) -> 
     assert sum(one["numberOfInstances"] for one in resource["series"]) == study.instance_count
     uids = [[i["uid"].removeprefix("urn:oid:") for i in one.get("instance", ())] for one in resource["series"]]
     assert uids == [[i.uid for i in one.instances] for one in study.series]
+
+
+def codes_in(node: Any) -> set[str]:
+    """Every code below a Coding, CodeableConcept or CodeableReference; a bare code is itself."""
+    if isinstance(node, str):
+        return {node}
+    if isinstance(node, list):
+        return {code for one in node for code in codes_in(one)}
+    own = {node["code"]} if isinstance(node.get("code"), str) else set()
+    return own | {code for key, one in node.items() if isinstance(one, (dict, list)) for code in codes_in(one)}
+
+
+@given(study=studies)
+def test_one_study_says_the_same_in_every_version(study: Study) -> None:
+    for version in DIALECTS:
+        emission = emit(study, Policy(), version)
+        resource = emission.entries[-1].resource if emission else None
+        if resource is None or resource["resourceType"] != "ImagingStudy":
+            continue
+        begun = date_time(study.started)
+        assert resource.get("started") in {begun, begun and begun[:10]}, version  # no second 60 before R4
+        for one, series in zip(resource["series"], study.series, strict=True):
+            assert codes_in(one["modality"]) <= {series.modality.term, "OT"}, version  # 0.5.0 has a closed list
+            numbers = [each.get("number") for each in one.get("instance", ())]
+            assert (one.get("number"), numbers) == (series.number, [each.number for each in series.instances]), version
+            if "bodySite" in one and series.body_sites[0].codes:
+                assert codes_in(one["bodySite"]) & {code.value for code in series.body_sites[0].codes}, version
 
 
 @pytest.mark.parametrize("version", DIALECTS)
