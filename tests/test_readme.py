@@ -34,13 +34,15 @@ def test_every_option_of_convert_is_in_the_readme() -> None:
 
 def test_every_option_in_the_readme_exists() -> None:
     known = {
-        option for name in ("convert", "inspect", "validate", "problems") for option in OPTION.findall(help_of(name))
+        option
+        for name in ("convert", "inspect", "validate", "map", "problems")
+        for option in OPTION.findall(help_of(name))
     }
     written = set(OPTION.findall(TEXT.split("<!-- table: codes -->")[0]))
     assert written - known == set()
 
 
-@pytest.mark.parametrize("name", ["convert", "inspect", "validate", "problems"])
+@pytest.mark.parametrize("name", ["convert", "inspect", "validate", "map", "problems"])
 def test_every_command_is_in_the_readme(name: str) -> None:
     assert name in help_of()
     assert f"dicom2fhir {name}" in TEXT
