@@ -96,7 +96,7 @@ def survey(
 ) -> tuple[Report, list[Problem]]:
     """The same crawl without writing: `visit` gets every study (None where it is withheld), its UID and problems.
 
-    Returns the report and the problems of files that belong to no study.
+    Returns the report, which counts as emitted what was shown, and the problems of files that belong to no study.
     """
     with StudyIndex() as index:
         run = _Run(index, options, on_event)
@@ -106,6 +106,8 @@ def survey(
             study, problems = run.map(records)
             visit(study, records.uid, problems)
             run.count_study(records.uid, study, problems)
+            if study is not None:
+                run.count_emitted(study, study.instance_count)
         return run.close(), outside
 
 
@@ -220,7 +222,7 @@ class _Run:
             return
         for problem in sink.write(emission, self._options.policy):
             self._keep(problem)
-        self._count_emission(study, emission, self._leave_out(study.uid, held))
+        self.count_emitted(study, emission.instance_count, self._leave_out(study.uid, held))
 
     def _passes(self, emission: Emission) -> bool:
         return not any(validate.check(entry.resource, self._options.to) for entry in emission.entries)
@@ -230,13 +232,14 @@ class _Run:
         parts = held.left_out.items()
         return sum(self._index.withhold(uid, Code.UID_NOT_AN_OID, uids, series) for series, uids in parts)
 
-    def _count_emission(self, study: Study, emission: Emission, left_out: int) -> None:
+    def count_emitted(self, study: Study, numbered: int, left_out: int = 0) -> None:
+        """Count a study that was written, or in a survey shown; `numbered` is its numberOfInstances as written."""
         report = self._report
         report.instances.withheld += left_out
         report.studies.emitted += 1
         report.series.emitted += len(study.series)
         report.instances.emitted += study.instance_count
-        report.numbered += emission.instance_count
+        report.numbered += numbered
         report.distinct += self._index.distinct_instances(study.uid) - left_out
 
     def close(self) -> Report:

@@ -113,12 +113,9 @@ class Report:
     @property
     def exit_code(self) -> Exit:
         """What the process says: the first of `PRECEDENCE` that applies."""
-        return Exit.BUG if self.identities() else self.outcome
-
-    @property
-    def outcome(self) -> Exit:
-        """The exit code without the identities: for a command that counts and writes nothing."""
         causes = {Exit.OK, *self.causes}
+        if self.identities():
+            causes.add(Exit.BUG)
         if _input_lost(self):
             causes.add(Exit.INPUT_LOST)
         if not self.studies.found and not self.files.rejected and not self.files.unreadable:

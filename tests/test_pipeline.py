@@ -483,7 +483,8 @@ def test_a_survey_shows_every_study_and_what_belongs_to_none(tmp_path: Path) -> 
     report, outside = survey(Paths([str(everything(tmp_path))]), Options(), visit)
     assert list(shown) == [uid(1), uid(2), uid(3)]
     assert [study is None for study in shown.values()] == [False, True, False]
-    assert report.outcome is Exit.INPUT_LOST
+    assert report.identities() == []
+    assert report.exit_code is Exit.INPUT_LOST
     assert (report.studies.found, report.studies.withheld, report.files.rejected) == (3, 1, 2)
     outsiders = {problem.code for problem in outside}
     assert {Code.NOT_DICOM, Code.TRUNCATED_HEADER, Code.DICOMDIR} <= outsiders

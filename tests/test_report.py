@@ -224,10 +224,3 @@ def test_a_report_to_a_device_leaves_the_device() -> None:
     check_report_path("/dev/null")
     write_report("/dev/null", good(), [])
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-
-
-def test_a_command_that_writes_nothing_has_an_outcome() -> None:
-    report = good(studies=Studies(found=1))
-    assert report.exit_code is Exit.BUG
-    assert report.outcome is Exit.OK
-    assert full(studies=Studies(found=1)).outcome is Exit.INPUT_LOST

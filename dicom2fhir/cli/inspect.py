@@ -36,7 +36,7 @@ def inspect(chosen: Inspect, talk: Talk) -> Exit:
     with watch(talk, wanted=not chosen.no_progress, data_on_terminal=on_terminal) as on_event:
         report, outside = pipeline.survey(source, options, view.study, on_event)
     view.end(_numbers(report.files), outside)
-    return report.outcome
+    return report.exit_code
 
 
 def _numbers(files: Any) -> dict[str, int]:
