@@ -20,6 +20,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from dicom2fhir import pipeline
+from dicom2fhir.encode import compact
 from dicom2fhir.fhir.bundle import Emission, bundle
 from dicom2fhir.fhir.policy import CREATABLE, Policy
 from dicom2fhir.fhir.versions import DIALECTS
@@ -28,7 +29,6 @@ from dicom2fhir.model import Code, Concept, Endpoint
 from dicom2fhir.pipeline import Options
 from dicom2fhir.problems import Problem
 from dicom2fhir.sinks.base import Seen
-from dicom2fhir.sinks.encode import compact
 from dicom2fhir.sources.base import Found
 from dicom2fhir.sources.directory import Paths
 from dicom2fhir.workers import Limits, Result, Task, read_all

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dicom2fhir.encode import compact, indented
 from dicom2fhir.fhir.bundle import shell
-from dicom2fhir.sinks.encode import compact, indented
 from dicom2fhir.sinks.files import Outlet
 from dicom2fhir.sinks.once import only_new
 

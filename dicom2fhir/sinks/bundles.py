@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dicom2fhir import encode
 from dicom2fhir.fhir.bundle import bundle
-from dicom2fhir.sinks import encode
-from dicom2fhir.sinks.files import Outlet, environment
+from dicom2fhir.sinks.files import Outlet
 from dicom2fhir.sinks.folder import OwnedFolder
+from dicom2fhir.storage import environment
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission

@@ -1,134 +1,18 @@
-"""Files that appear whole or not at all, and the single streams that a sink can write to.
-
-A file is written under a temporary name beside its final one (mode 0600), synced, then renamed.
-"""
+"""The single streams that a sink or the report can write to."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import gzip
-import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import BinaryIO, Protocol
 
-from dicom2fhir.errors import EnvironmentFailed, OutputExists, OutputLocked, UsageError
+from dicom2fhir.errors import OutputExists, UsageError
+from dicom2fhir.storage import WholeFile, environment, sync_folder
 
 STDOUT_CHUNK = 1 << 16
-
-
-@contextmanager
-def environment(doing: str) -> Iterator[None]:
-    """Turn a failing file system into `EnvironmentFailed`; a closed pipe stays what it is.
-
-    The text names what was being done and the system's reason, never a path.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as failure:
-        reason = os.strerror(failure.errno) if failure.errno else type(failure).__name__
-        raise EnvironmentFailed(f"{doing} failed: {reason}") from failure
-
-
-def sync_folder(path: str) -> None:
-    """Make renames in a folder last. A file system that cannot sync a folder is left alone."""
-    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as failure:
-        if failure.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def lock(descriptor: int) -> None:
-    """Hold a file for this run; raises `OutputLocked` where another run holds it.
-
-    A file system without locks goes without: that is its owner's choice.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputLocked("another run holds the output") from None
-    except OSError as failure:
-        if failure.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-            raise
-
-
-class WholeFile:
-    """One file in the making: `write`, then `commit` or `discard`. It knows its size and SHA-256."""
-
-    def __init__(self, path: str) -> None:
-        folder, name = os.path.split(path)
-        self.path = path
-        self.part = os.path.join(folder, f".{name}.part")
-        self.size = 0
-        self._sha256 = hashlib.sha256()
-        self._file = self._create()
-
-    def _create(self) -> BinaryIO:
-        """The temporary file, empty and held.
-
-        Whoever held the lock before may have renamed the file away between our opening and our locking it;
-        what we hold then is finished output, so that the name is opened afresh.
-        """
-        while True:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            file = os.fdopen(os.open(self.part, flags, 0o600), "wb")
-            try:
-                lock(file.fileno())
-                if self._is_ours(file.fileno()):
-                    os.fchmod(file.fileno(), 0o600)
-                    file.truncate(0)
-                    return file
-            except BaseException:
-                file.close()
-                raise
-            file.close()
-
-    def _is_ours(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self.part, follow_symlinks=False))
-        except FileNotFoundError:
-            return False
-
-    @property
-    def sha256(self) -> str:
-        """The digest of what was written so far, in hexadecimal."""
-        return self._sha256.hexdigest()
-
-    def write(self, data: bytes) -> int:
-        """Append `data`; says how many bytes that were, as any writer does."""
-        self.size += len(data)
-        self._sha256.update(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """Nothing yet: `commit` does it once."""
-
-    def commit(self) -> None:
-        """Sync the file and give it its name. The folder is synced by the caller, once a batch."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        os.replace(self.part, self.path)
-        self._file.close()
-
-    def discard(self) -> None:
-        """Remove the temporary file. After `commit` there is none, and nothing happens."""
-        if self._file.closed:
-            return
-        with suppress(FileNotFoundError):
-            os.unlink(self.part)
-        # What is still buffered may not fit on the disk that just ran full; the file is gone anyway.
-        with suppress(OSError):
-            self._file.close()
 
 
 class Outlet(Protocol):

@@ -13,11 +13,10 @@ import re
 from contextlib import suppress
 from io import FileIO
 
-from dicom2fhir.errors import OutputExists, UsageError
-from dicom2fhir.sinks.encode import compact
-from dicom2fhir.sinks.files import WholeFile, environment, lock, sync_folder
+from dicom2fhir.encode import compact
+from dicom2fhir.errors import OutputExists
+from dicom2fhir.storage import OUTPUT_MARKER, WholeFile, environment, hold, make_folders, sync_folder
 
-MARKER = ".dicom2fhir"
 MANIFEST = "manifest.json"
 FIRST_LINE = b"The output of dicom2fhir; the names below are its files.\n"
 BATCH = 64
@@ -43,35 +42,21 @@ class OwnedFolder:
     def open(self) -> None:
         """Make the folder where it is missing, mark it, hold it; see `Sink.open` for what it raises."""
         with environment("creating the output folder"):
-            self._make_folders()
+            self._made += make_folders(self.path, "the output folder")
             self._check_owner()
-            marker = os.path.join(self.path, MARKER)
+            marker = os.path.join(self.path, OUTPUT_MARKER)
             fresh = not os.path.lexists(marker)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._marker = FileIO(os.open(marker, flags, 0o600), "r+")
-            lock(self._marker.fileno())
+            self._marker = hold(marker, "the output")
             if fresh:
                 self._made.append(marker)
             self._earlier = self._read_marker()
             self._known = set(self._earlier)
             sync_folder(self.path)
 
-    def _make_folders(self) -> None:
-        missing = []
-        path = self.path
-        while not os.path.lexists(path):
-            missing.append(path)
-            path = os.path.dirname(path)
-        if not os.path.isdir(path):
-            raise UsageError("the output folder cannot be made: a part of its path is a file")
-        for folder in reversed(missing):
-            os.mkdir(folder, 0o700)
-            self._made.append(folder)
-
     def _check_owner(self) -> None:
         with os.scandir(self.path) as entries:
             names = {entry.name for entry in entries}
-        if names and MARKER not in names and not self._overwrite:
+        if names and OUTPUT_MARKER not in names and not self._overwrite:
             raise OutputExists("the output folder holds files of others; --overwrite writes beside them")
 
     def _read_marker(self) -> set[str]:
@@ -167,7 +152,7 @@ class OwnedFolder:
     def _undo(self) -> None:
         for path in reversed(self._made):
             with suppress(OSError):
-                if os.path.basename(path) == MARKER:
+                if os.path.basename(path) == OUTPUT_MARKER:
                     os.unlink(path)
                 else:
                     os.rmdir(path)

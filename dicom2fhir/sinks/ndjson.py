@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dicom2fhir.sinks.encode import compact
-from dicom2fhir.sinks.files import Outlet, WholeFile, environment
+from dicom2fhir.encode import compact
+from dicom2fhir.sinks.files import Outlet
 from dicom2fhir.sinks.folder import OwnedFolder
 from dicom2fhir.sinks.once import only_new
+from dicom2fhir.storage import WholeFile, environment
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission, Entry

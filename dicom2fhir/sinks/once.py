@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from dicom2fhir.encode import compact
 from dicom2fhir.problems import Code, Problem
-from dicom2fhir.sinks.encode import compact
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission, Entry

@@ -12,9 +12,6 @@ from typing import Protocol
 
 from dicom2fhir.problems import Code, Problem
 
-MARKER = ".dicom2fhir"
-"""A folder that holds a file of this name is this command's own output."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from dicom2fhir.errors import EnvironmentFailed, UsageError
 from dicom2fhir.problems import Code, Problem
-from dicom2fhir.sources.base import MARKER, Found, refusal
+from dicom2fhir.sources.base import Found, refusal
+from dicom2fhir.storage import MARKERS
 
 SORTED_AT_ONCE = 4096
 """Entries of one folder that are held to be sorted; larger folders come in batches of so many."""
@@ -121,7 +122,7 @@ class Walk:
 
     def _listing(self, folder: _Folder, start: int, folders: list[_Folder]) -> Iterator[Found | Problem]:
         """One folder's own files; its folders are added to `folders`."""
-        if os.path.lexists(_prefix(folder.path) + MARKER):
+        if any(os.path.lexists(_prefix(folder.path) + marker) for marker in MARKERS):
             yield Problem(Code.OWN_OUTPUT, path=folder.path)
             return
         own = self._own.get(folder.prefix, frozenset())

@@ -15,12 +15,12 @@ import pydicom.data
 from check import FOLDERS, GOLDENS, SITE, Collected, result
 
 from dicom2fhir import pipeline
+from dicom2fhir.encode import compact
 from dicom2fhir.errors import UsageError
 from dicom2fhir.fhir.bundle import Emission
 from dicom2fhir.fhir.policy import CREATABLE, Policy
 from dicom2fhir.pipeline import Options
 from dicom2fhir.problems import Problem
-from dicom2fhir.sinks.encode import compact
 from dicom2fhir.sources.base import Found
 from dicom2fhir.sources.directory import Paths
 from dicom2fhir.workers import Limits, Result, Task, read_all

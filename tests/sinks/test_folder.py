@@ -14,8 +14,7 @@ from sinks.emissions import POLICY, Memory, resource, study, write_all
 
 from dicom2fhir.errors import EnvironmentFailed, OutputExists, OutputLocked, UsageError
 from dicom2fhir.sinks.choose import choose, is_folder
-from dicom2fhir.sinks.folder import MARKER
-from dicom2fhir.sources import base as sources
+from dicom2fhir.storage import OUTPUT_MARKER as MARKER
 
 PATIENT = resource("Patient", "p" * 32)
 
@@ -26,10 +25,6 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def run(folder: Path, *numbers: int, shape: Any = "bundles", **options: Any) -> None:
     write_all(choose(f"{folder}/", shape, **options), [study(n, PATIENT) for n in numbers])
-
-
-def test_sinks_and_sources_mean_one_marker() -> None:
-    assert MARKER == sources.MARKER
 
 
 def test_one_file_a_study_and_a_manifest(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from sinks.emissions import POLICY, Memory, resource, study, write_all
 
+from dicom2fhir import encode
 from dicom2fhir.errors import EnvironmentFailed, OutputExists, OutputLocked, UsageError
 from dicom2fhir.fhir.bundle import bundle
 from dicom2fhir.fhir.policy import Policy
 from dicom2fhir.problems import Code
-from dicom2fhir.sinks import encode
 from dicom2fhir.sinks.choose import choose
 from dicom2fhir.sinks.files import SingleFile, Stdout
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from dicom2fhir.errors import UsageError
 from dicom2fhir.problems import Code, Problem
 from dicom2fhir.sources import directory
-from dicom2fhir.sources.base import MARKER, Found
+from dicom2fhir.sources.base import Found
 from dicom2fhir.sources.directory import Paths, Selection
+from dicom2fhir.storage import MARKERS
 
 NOBODY = 65534
 
@@ -176,8 +177,9 @@ def test_a_file_left_out_under_one_name_comes_under_another() -> None:
     assert walked("a", exclude=("*.tmp",), follow_symlinks=True) == ["a/x.tmp excluded", "a/y"]
 
 
-def test_a_folder_with_the_marker_is_our_own_output() -> None:
-    make("a/f", "a/out/x.json", "a/out/deep/y", f"a/out/{MARKER}")
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_folder_with_a_marker_is_our_own_output(marker: str) -> None:
+    make("a/f", "a/out/x.json", "a/out/deep/y", f"a/out/{marker}")
     assert walked("a") == ["a/f", "a/out own-output"]
     assert walked("a/out") == ["a/out own-output"]
 
