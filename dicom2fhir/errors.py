@@ -4,8 +4,11 @@ Dicom2FhirError
 ├── UsageError                2   the options ask for something impossible
 │   └── OutputExists          2   the destination holds something that is not ours
 ├── ConfigurationError        4   a config, key or map file cannot be used
+│   ├── NotAuthorized         4   the server does not accept who we are
+│   └── ServerMisconfigured   4   the server cannot, or may not, do what the options ask for
 ├── EnvironmentFailed         5   disk full, mount gone: the same command resumes
-├── OutputLocked             11   another run holds the output
+│   └── ServerAway            5   the server did not answer for longer than we may wait
+├── OutputLocked             11   another run holds the output, or the state
 └── AccountingBroken         70   an identity of the accounting does not hold
 """
 
@@ -53,14 +56,26 @@ class ConfigurationError(Dicom2FhirError):
     exit_code = Exit.CONFIGURATION
 
 
+class NotAuthorized(ConfigurationError):
+    """The server does not accept the credentials, and there are no others."""
+
+
+class ServerMisconfigured(ConfigurationError):
+    """The server, at this address and with its settings, does not do what the options ask for."""
+
+
 class EnvironmentFailed(Dicom2FhirError):
     """The machine failed: no space, no mount, no permission to write."""
 
     exit_code = Exit.ENVIRONMENT
 
 
+class ServerAway(EnvironmentFailed):
+    """The server gave no answer for longer than the options allow."""
+
+
 class OutputLocked(Dicom2FhirError):
-    """Another run holds the output."""
+    """Another run holds the output, or the state of a delivery."""
 
     exit_code = Exit.LOCKED
 

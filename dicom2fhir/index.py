@@ -30,6 +30,8 @@ CREATE TABLE instances (series INTEGER NOT NULL, uid TEXT NOT NULL, digest BLOB 
                         own TEXT NOT NULL, path BLOB NOT NULL);
 CREATE TABLE problems (code TEXT NOT NULL, place TEXT NOT NULL, path BLOB NOT NULL, message TEXT NOT NULL,
                        count INTEGER NOT NULL);
+CREATE TABLE undelivered (code TEXT NOT NULL, place TEXT NOT NULL, path BLOB NOT NULL, message TEXT NOT NULL,
+                          count INTEGER NOT NULL);
 CREATE TABLE notes (code TEXT NOT NULL, place TEXT NOT NULL, path BLOB NOT NULL, message TEXT NOT NULL,
                     count INTEGER NOT NULL, PRIMARY KEY (code, place, path)) WITHOUT ROWID;
 CREATE TABLE resources (id TEXT PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID;
@@ -141,6 +143,16 @@ class StudyIndex:
         else:
             self._db.execute("INSERT INTO problems VALUES (?, ?, ?, ?, ?)", row)
 
+    def note_undelivered(self, problem: Problem) -> None:
+        """Keep a study that was written and not accepted: a row of the report, and no fate of its instances."""
+        row = (problem.code.value, problem.where, os.fsencode(problem.path), problem.message, problem.count)
+        self._db.execute("INSERT INTO undelivered VALUES (?, ?, ?, ?, ?)", row)
+
+    def undelivered_counts(self) -> dict[Code, int]:
+        """How many studies were written and not accepted, by code."""
+        rows = self._db.execute("SELECT code, count(*) FROM undelivered GROUP BY code")
+        return {Code(code): count for code, count in rows}
+
     def settle(self) -> None:
         """End of the crawl: sort, and set duplicates aside. Of several the record with the lowest digest stays."""
         self._flush()
@@ -232,7 +244,8 @@ class StudyIndex:
 
     def problems(self) -> Iterator[Problem]:
         """All problems in an order that does not depend on the order of files: by code, place, path."""
-        sql = "SELECT * FROM problems UNION ALL SELECT * FROM notes ORDER BY 1, 2, 3, 4"
+        tables = ("problems", "notes", "undelivered")
+        sql = " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + " ORDER BY 1, 2, 3, 4"
         for code, place, path, message, count in self._db.execute(sql):
             yield Problem(Code(code), place, os.fsdecode(path), message, count)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dicom2fhir import __version__
 from dicom2fhir.dicom.records import Scope, StudyRecords
@@ -19,10 +20,14 @@ from dicom2fhir.index import StudyIndex
 from dicom2fhir.mapping import Elsewhere, Settings, build_study
 from dicom2fhir.model import Study
 from dicom2fhir.problems import Bucket, Code, Problem
-from dicom2fhir.report import Report, write_report
-from dicom2fhir.sinks.base import Sink
+from dicom2fhir.report import Report, SendReport, write_report
+from dicom2fhir.sinks.base import Sender, Sink
 from dicom2fhir.sources.base import Found
 from dicom2fhir.workers import Limits, Task, read_all
+
+if TYPE_CHECKING:
+    from dicom2fhir.server.delivery import Delivery
+    from dicom2fhir.server.parcels import Parcel
 
 _READER = "dicom2fhir.dicom.header:read_file"
 _PREPARE = "dicom2fhir.dicom.header:quiet"
@@ -44,9 +49,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: files read, studies done of `total_studies` (None while reading), problems so far."""
+    """How far a run is: files read, studies done of `total_studies` (None while reading), problems so far.
 
-    phase: Literal["reading", "writing"]
+    While sending, the studies that are done are those that have come to an end at the server.
+    """
+
+    phase: Literal["reading", "writing", "sending"]
     files: int
     studies: int
     problems: int
@@ -78,14 +86,44 @@ def convert(source: Source, sink: Sink, options: Options, on_event: OnEvent = _i
             sink.open(index)
             run.read(source)
             run.write(dialect, sink)
+            if isinstance(sink, Sender):
+                run.settle(sink)
             sink.finish()
         except BaseException:
             sink.abort()
             raise
         report = run.close()
         if options.report is not None:
-            write_report(options.report, report, index.problems())
+            write_report(options.report, report.to_json(), index.problems())
         return report
+
+
+def send(
+    letters: Iterable[Parcel | Problem], delivery: Delivery, report: SendReport, on_event: OnEvent = _ignore
+) -> list[Problem]:
+    """Send what lies ready, account for every Bundle in `report`; the problems, of input and of delivery.
+
+    Raises as `convert` does.
+    """
+    problems: list[Problem] = []
+    try:
+        delivery.open()
+        for each in letters:
+            if isinstance(each, Problem):
+                report.malformed += 1
+                problems.append(each)
+            else:
+                delivery.hand_over(each)
+                report.bundles += 1
+            problems += delivery.problems()
+        total = report.bundles
+        report.delivery = delivery.close(lambda left: on_event(Progress("sending", 0, total - left, 0, total)))
+    except BaseException:
+        delivery.abort()
+        raise
+    problems += delivery.problems()
+    report.undelivered_counts = Counter(each.code for each in problems if each.code is not Code.MALFORMED)
+    return problems
 
 
 def survey(
@@ -151,10 +189,12 @@ class _Run:
                 self._skip(item)
 
     def _tick(self) -> None:
-        phase: Literal["reading", "writing"] = "reading" if self._total is None else "writing"
+        self._event("reading" if self._total is None else "writing", self._report.studies.found, self._total)
+
+    def _event(self, phase: Literal["reading", "writing", "sending"], studies: int, total: int | None) -> None:
         files = self._report.files
         done = files.dicom + files.not_dicom + files.rejected + files.unreadable + files.excluded
-        self._on_event(Progress(phase, done, self._report.studies.found, self._problems, self._total))
+        self._on_event(Progress(phase, done, studies, self._problems, total))
 
     def _skip(self, problem: Problem) -> None:
         """Count a file that gave no instance of a study in the bucket of its code."""
@@ -170,6 +210,21 @@ class _Run:
     def _keep(self, problem: Problem) -> None:
         self._problems += 1
         self._index.note(problem)
+
+    def settle(self, sink: Sender) -> None:
+        """Wait for what was sent; what was not accepted has rows of its own, for it was written here."""
+        emitted = self._report.studies.emitted
+        self._report.delivery = sink.settle(lambda left: self._event("sending", emitted - left, emitted))
+        self._keep_written(sink.problems())
+
+    def _keep_written(self, problems: Iterable[Problem]) -> None:
+        """Keep what a sink says: notes, and studies that a server did not accept."""
+        for problem in problems:
+            if problem.bucket is Bucket.NOTE:
+                self._keep(problem)
+            else:
+                self._problems += 1
+                self._index.note_undelivered(problem)
 
     def map(self, records: StudyRecords) -> tuple[Study | None, list[Problem]]:
         """One study and its problems, in the light of the others."""
@@ -220,8 +275,7 @@ class _Run:
         if self._options.validate and not self._passes(emission):
             self._withhold(study.uid, Code.INVALID_RESOURCE)
             return
-        for problem in sink.write(emission, self._options.policy):
-            self._keep(problem)
+        self._keep_written(sink.write(emission, self._options.policy))
         self.count_emitted(study, emission.instance_count, self._leave_out(study.uid, held))
 
     def _passes(self, emission: Emission) -> bool:
@@ -248,5 +302,6 @@ class _Run:
         self._report.instances.duplicate_identical = counts.get(Code.DUPLICATE_IDENTICAL, 0)
         self._report.instances.duplicate_conflicting = counts.get(Code.DUPLICATE_CONFLICTING, 0)
         self._report.problem_counts = counts
+        self._report.undelivered_counts = self._index.undelivered_counts()
         self._report.seconds = monotonic() - self._started
         return self._report

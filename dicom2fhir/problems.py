@@ -19,6 +19,7 @@ class Bucket(StrEnum):
     OUT_OF_SCOPE = "out_of_scope"
     DUPLICATE = "duplicate"
     WITHHELD = "withheld"
+    UNDELIVERED = "undelivered"
     NOTE = "note"
 
 
@@ -71,6 +72,13 @@ class Code(StrEnum):
     PATIENT_CONFLICT = "patient-conflict"
     UID_NOT_AN_OID = "uid-not-an-oid"
     INVALID_RESOURCE = "invalid-resource"
+
+    SERVER_REFUSED = "server-refused"
+    TOO_LARGE_FOR_SERVER = "too-large-for-server"
+    AMBIGUOUS_MATCH = "ambiguous-match"
+    MERGE_IMPOSSIBLE = "merge-impossible"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    NOT_SENT = "not-sent"
 
     TRUNCATED_PIXELS = "truncated-pixels"
     INSTANCE_IN_TWO_SERIES = "instance-in-two-series"
@@ -178,6 +186,16 @@ MEANINGS: dict[Code, Meaning] = {
         PATIENT_CONFLICT="The study's instances name different patients (--force-patient takes the majority).",
         UID_NOT_AN_OID="The UID is not an OID, and this FHIR version has no other place for it.",
         INVALID_RESOURCE="The resource does not pass the FHIR model, so its study was not written.",
+    ),
+    **_meanings(
+        Bucket.UNDELIVERED,
+        Severity.ERROR,
+        SERVER_REFUSED="The server refused the study; the report has its codes, the state folder its whole answer.",
+        TOO_LARGE_FOR_SERVER="One resource is larger than the server takes (--max-instances N lists fewer).",
+        AMBIGUOUS_MATCH="The server holds several resources for one search; none was written over.",
+        MERGE_IMPOSSIBLE="The stored study or the new one does not list its instances (--on-existing replace or skip).",
+        OUTCOME_UNKNOWN="The server may or may not have taken the study; sending again settles it.",
+        NOT_SENT="The study was not sent, or not answered; sending again settles it.",
     ),
     **_meanings(
         Bucket.NOTE,

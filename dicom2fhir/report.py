@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dicom2fhir.encode import compact
 from dicom2fhir.errors import Exit, OutputExists
 from dicom2fhir.problems import MEANINGS, Bucket, Code, Problem
-from dicom2fhir.sinks.encode import compact
-from dicom2fhir.sinks.files import environment, outlet
+from dicom2fhir.server.tally import Delivered, Tally
+from dicom2fhir.sinks.files import outlet
+from dicom2fhir.storage import environment
 
 # Where several causes apply, the first of these is the exit code.
 PRECEDENCE = (
@@ -33,6 +35,7 @@ FILES = ("file", "files")
 PLACES = ("file or folder", "files or folders")
 INSTANCES = ("instance", "instances")
 STUDIES = ("study", "studies")
+BUNDLES = ("Bundle", "Bundles")
 LINKS = ("symbolic link", "symbolic links")
 
 
@@ -84,6 +87,7 @@ class Report:
     `numbered` is the sum of numberOfInstances in what was written, `distinct` the number of distinct
     (study, series, SOP Instance UID) in it: both counted apart from `instances.emitted`, to be compared with it.
     `problem_counts` is the number of rows of each code. `causes` are exit codes that the counts do not show.
+    `delivery` is there where studies were sent; `undelivered_counts` are the rows of those that were not accepted.
     """
 
     version: str
@@ -97,6 +101,8 @@ class Report:
     problem_counts: Mapping[Code, int] = field(default_factory=dict)
     seconds: float = 0.0
     causes: tuple[Exit, ...] = ()
+    delivery: Delivered | None = None
+    undelivered_counts: Mapping[Code, int] = field(default_factory=dict)
 
     def rows(self, code: Code) -> int:
         """How many rows a code has."""
@@ -113,7 +119,7 @@ class Report:
     @property
     def exit_code(self) -> Exit:
         """What the process says: the first of `PRECEDENCE` that applies."""
-        causes = {Exit.OK, *self.causes}
+        causes = {Exit.OK, *self.causes, *delivery_causes(self.delivery)}
         if self.identities():
             causes.add(Exit.BUG)
         if _input_lost(self):
@@ -128,14 +134,72 @@ class Report:
             "version": self.version,
             "to": self.to,
             **{name: _numbers(getattr(self, name)) for name in ("files", "instances", "series", "studies")},
+            **delivery_json(self.delivery),
             "problems": [],
             "seconds": round(self.seconds, 3),
             "exit_code": int(self.exit_code),
         }
 
 
-def _numbers(counts: Files | Instances | SeriesCount | Studies) -> dict[str, int]:
+@dataclass(slots=True)
+class SendReport:
+    """One run of `send` in numbers: Bundles that were found, and JSON that was none."""
+
+    version: str
+    to: str
+    bundles: int = 0
+    malformed: int = 0
+    seconds: float = 0.0
+    delivery: Delivered | None = None
+    undelivered_counts: Mapping[Code, int] = field(default_factory=dict)
+
+    def identities(self) -> list[str]:
+        """As `Report.identities`."""
+        tally = self.delivery.tally if self.delivery else Tally()
+        rows = sum(self.undelivered_counts.values())
+        found = (
+            ("bundles = accepted + pending + unknown + refused", self.bundles, tally.total),
+            ("bundles - accepted = rows", self.bundles - tally.accepted, rows),
+        )
+        return [f"{name}: {left} is not {right}" for name, left, right in found if left != right]
+
+    @property
+    def exit_code(self) -> Exit:
+        """As `Report.exit_code`."""
+        causes = {Exit.OK, *delivery_causes(self.delivery)}
+        causes |= {Exit.BUG} if self.identities() else set()
+        causes |= {Exit.INPUT_LOST} if self.malformed else set()
+        causes |= {Exit.NOTHING_FOUND} if not self.bundles and not self.malformed else set()
+        return next(code for code in PRECEDENCE if code in causes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as its file has it, without the rows of `problems`."""
+        return {
+            "version": self.version,
+            "to": self.to,
+            "bundles": {"found": self.bundles, "malformed": self.malformed},
+            **delivery_json(self.delivery),
+            "problems": [],
+            "seconds": round(self.seconds, 3),
+            "exit_code": int(self.exit_code),
+        }
+
+
+def _numbers(counts: Files | Instances | SeriesCount | Studies | Tally) -> dict[str, int]:
     return {name: getattr(counts, name) for name in counts.__slots__}
+
+
+def delivery_json(delivery: Delivered | None) -> dict[str, Any]:
+    """What a report says of sending, where there was any."""
+    return {} if delivery is None else {"delivery": _numbers(delivery.tally)}
+
+
+def delivery_causes(delivery: Delivered | None) -> set[Exit]:
+    """The exit codes that a delivery gives a reason for."""
+    if delivery is None:
+        return set()
+    refused = delivery.tally.refused or delivery.tally.unknown
+    return {delivery.cause} | ({Exit.REFUSED} if refused else set())
 
 
 def _input_lost(report: Report) -> bool:
@@ -154,6 +218,10 @@ def _identities(report: Report) -> Iterator[tuple[str, int, int]]:
     yield "instances.emitted = the sum of numberOfInstances", instances.emitted, report.numbered
     yield "instances.emitted = distinct (study, series, SOP Instance UID)", instances.emitted, report.distinct
     yield "studies.found = emitted + withheld", studies.found, studies.emitted + studies.withheld
+    if report.delivery is not None:
+        yield "studies.emitted = accepted + pending + unknown + refused", studies.emitted, report.delivery.tally.total
+        undelivered = studies.emitted - report.delivery.tally.accepted
+        yield "studies.emitted - accepted = rows", undelivered, sum(report.undelivered_counts.values())
     yield "files.not_dicom = rows", files.not_dicom, report.rows_in(Bucket.NOT_DICOM)
     yield "files.rejected = rows", files.rejected, report.rows_in(Bucket.REJECTED)
     yield "files.unreadable = rows", files.unreadable, report.rows_in(Bucket.UNREADABLE)
@@ -192,12 +260,12 @@ def check_report_path(path: str, *, overwrite: bool = False) -> None:
         raise OutputExists("the report's file exists and is not a report; --overwrite replaces it")
 
 
-def write_report(path: str, report: Report, problems: Iterable[Problem]) -> None:
-    """Write the report, whole or not at all; the rows are streamed. Raises `EnvironmentFailed`.
+def write_report(path: str, report: dict[str, Any], problems: Iterable[Problem]) -> None:
+    """Write a report, whole or not at all; the rows of its `problems` are streamed. Raises `EnvironmentFailed`.
 
     `path` is `-` for standard output; what may be written over was checked by `check_report_path`.
     """
-    before, after = compact(report.to_json()).split(b'"problems":[]')
+    before, after = compact(report).split(b'"problems":[]')
     target = outlet(path, overwrite=True)
     try:
         target.open()
@@ -234,6 +302,8 @@ HINTS: tuple[tuple[Code, tuple[str, str], str, str], ...] = (
 def summary_lines(report: Report, *, dry_run: bool = False) -> list[str]:
     """What the user is told at the end: what was written, what was lost, and which option helps."""
     lines = [_headline(report, dry_run)]
+    if report.delivery is not None:
+        lines += delivery_lines(report.delivery, report.undelivered_counts, STUDIES, dry_run=dry_run)
     lines += _bucket_lines(report)
     undated = report.rows(Code.NO_TIME_ZONE)
     if undated:
@@ -251,8 +321,49 @@ def summary_lines(report: Report, *, dry_run: bool = False) -> list[str]:
     return lines
 
 
+def delivery_lines(
+    delivery: Delivered, undelivered: Mapping[Code, int], noun: tuple[str, str], *, dry_run: bool = False
+) -> list[str]:
+    """What became of what was sent, why the rest was not accepted, and what helps. `noun` says what was counted."""
+    tally = delivery.tally
+    fates = (
+        (delivery.created, "new"),
+        (delivery.changed, "changed"),
+        (delivery.unchanged, "unchanged"),
+        (delivery.skipped, "there already and skipped"),
+        (delivery.earlier, "sent by an earlier run"),
+    )
+    how = ", ".join(f"{number} {what}" for number, what in fates if number)
+    done = "would be accepted (dry run)" if dry_run else "accepted by the server"
+    repeated = f", {tally.retries} of them repeated" if tally.retries else ""
+    sent = f"{_count(tally.requests, ('request', 'requests'))}{repeated}, {tally.bytes:,} bytes sent"
+    lines = [f"{_count(tally.accepted, noun)} {done}{f': {how}' if how else ''}; {sent}."]
+    lost = ((tally.refused, "refused"), (tally.unknown, "of unknown outcome"), (tally.pending, "not sent"))
+    codes = ", ".join(f"{code} {count}" for code, count in sorted(undelivered.items()))
+    if tally.total != tally.accepted:
+        lines.append(f"{', '.join(f'{_count(n, noun)} {what}' for n, what in lost if n)}: {codes}.")
+    if delivery.stopped:
+        lines.append(f"Sending stopped: {delivery.stopped.rstrip('.')}.")
+    if delivery.left_over:
+        left = _count(delivery.left_over, noun)
+        lines.append(f"{left} of earlier runs not accepted yet; `dicom2fhir send --state DIR` sends what waits.")
+    return lines
+
+
+def send_lines(report: SendReport, *, dry_run: bool = False) -> list[str]:
+    """What the user of `send` is told at the end."""
+    lines = [f"{_count(report.bundles, BUNDLES)} found in {report.seconds:.1f} s."]
+    if report.delivery is not None:
+        lines += delivery_lines(report.delivery, report.undelivered_counts, BUNDLES, dry_run=dry_run)
+    if report.malformed:
+        lines.append(
+            f"{_count(report.malformed, ('record', 'records'))} that cannot be sent; --report FILE says which."
+        )
+    return lines + [f"A bug: the accounting does not hold: {broken}." for broken in report.identities()]
+
+
 def _headline(report: Report, dry_run: bool) -> str:
-    done = "would be written (dry run)" if dry_run else "written"
+    done = "would be written (dry run)" if dry_run else "converted" if report.delivery else "written"
     written = ", ".join(
         (
             _count(report.studies.emitted, STUDIES),

@@ -15,6 +15,7 @@ from dicom2fhir import Limits, Options, Paths, choose, convert
 
 TEXT = readme.README.read_text(encoding="utf-8")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+COMMANDS = ("convert", "send", "doctor", "inspect", "validate", "map", "problems")
 # What needs no word in the README.
 UNTOLD = {"--help", "--version", "--null", "--output", "--quiet", "--verbose"}
 
@@ -33,16 +34,12 @@ def test_every_option_of_convert_is_in_the_readme() -> None:
 
 
 def test_every_option_in_the_readme_exists() -> None:
-    known = {
-        option
-        for name in ("convert", "inspect", "validate", "map", "problems")
-        for option in OPTION.findall(help_of(name))
-    }
+    known = {option for name in COMMANDS for option in OPTION.findall(help_of(name))}
     written = set(OPTION.findall(TEXT.split("<!-- table: codes -->")[0]))
     assert written - known == set()
 
 
-@pytest.mark.parametrize("name", ["convert", "inspect", "validate", "map", "problems"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme(name: str) -> None:
     assert name in help_of()
     assert f"dicom2fhir {name}" in TEXT

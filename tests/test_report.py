@@ -128,7 +128,7 @@ def test_the_file(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path_bytes = os.fsdecode(b"scan\xff\n\xc3\xa4.dcm")
     problems = [Problem(Code.BAD_UID, "1.2/3", path_bytes, "why", 1), Problem(Code.DATE_INVALID, "1.2/x", count=7)]
-    write_report(str(path), full(), iter(problems))
+    write_report(str(path), full().to_json(), iter(problems))
     assert json.loads(path.read_bytes()) == {
         "version": "1.0",
         "to": "r4",
@@ -156,7 +156,7 @@ def test_the_file(tmp_path: Path) -> None:
 
 
 def test_a_report_without_problems_is_json_too(tmp_path: Path) -> None:
-    write_report(str(tmp_path / "r"), good(), [])
+    write_report(str(tmp_path / "r"), good().to_json(), [])
     assert json.loads((tmp_path / "r").read_bytes())["problems"] == []
 
 
@@ -166,16 +166,16 @@ def test_a_report_is_written_whole_or_not(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_report(str(tmp_path / "r"), good(), failing())
+        write_report(str(tmp_path / "r"), good().to_json(), failing())
     assert os.listdir(tmp_path) == []
     with pytest.raises(UsageError):
-        write_report(str(tmp_path / "none" / "r"), good(), [])
+        write_report(str(tmp_path / "none" / "r"), good().to_json(), [])
 
 
 def test_only_a_report_is_written_over(tmp_path: Path) -> None:
     path = tmp_path / "r"
     check_report_path(str(path))
-    write_report(str(path), good(), [])
+    write_report(str(path), good().to_json(), [])
     check_report_path(str(path))
     path.write_text('{"resourceType":"Bundle"}')
     with pytest.raises(OutputExists):
@@ -222,5 +222,5 @@ def test_a_broken_identity_is_told() -> None:
 
 def test_a_report_to_a_device_leaves_the_device() -> None:
     check_report_path("/dev/null")
-    write_report("/dev/null", good(), [])
+    write_report("/dev/null", good().to_json(), [])
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)

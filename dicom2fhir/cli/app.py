@@ -1,4 +1,4 @@
-"""The command line: `dicom2fhir convert | inspect | validate | map | problems`."""
+"""The command line: `dicom2fhir convert | send | doctor | inspect | validate | map | problems`."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from dicom2fhir.cli.progress import watch
 from dicom2fhir.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from dicom2fhir.pipeline import Options
     from dicom2fhir.report import Report
     from dicom2fhir.sinks.base import Sink
 
@@ -21,19 +22,49 @@ def convert(chosen: Convert, talk: Talk) -> Exit:
     """Convert what `chosen` says; the summary goes to `talk`."""
     from dicom2fhir import pipeline
     from dicom2fhir.report import summary_lines
-    from dicom2fhir.sinks.choose import choose
 
     options = settings.run_options(chosen)
-    sink = choose(
-        chosen.output, chosen.format, pretty=chosen.pretty, overwrite=chosen.overwrite, dry_run=chosen.dry_run
-    )
+    sink = _sink(chosen, options, talk)
     source = settings.source(chosen, (*sink.own_paths, *_report_paths(chosen, sink)))
     talk.debug(f"reading with {options.jobs} processes", event="start", jobs=options.jobs, to=options.to)
-    on_terminal = chosen.output in (None, "-") and sys.stdout is not None and sys.stdout.isatty()
+    on_terminal = _to_stdout(chosen) and sys.stdout is not None and sys.stdout.isatty()
     with watch(talk, wanted=not chosen.no_progress, data_on_terminal=on_terminal) as on_event:
         report = pipeline.convert(source, sink, options, on_event)
     _summarise(report, talk, summary_lines(report, dry_run=chosen.dry_run))
     return report.exit_code
+
+
+def _to_stdout(chosen: Convert) -> bool:
+    return chosen.server is None and chosen.output in (None, "-")
+
+
+def _sink(chosen: Convert, options: Options, talk: Talk) -> Sink:
+    """Where the studies go: a file, a folder, standard output, or a server."""
+    from dicom2fhir.sinks.choose import choose
+
+    if chosen.server is None:
+        if chosen.state is not None:
+            raise UsageError("--state is for --server")
+        return choose(
+            chosen.output, chosen.format, pretty=chosen.pretty, overwrite=chosen.overwrite, dry_run=chosen.dry_run
+        )
+    if chosen.output is not None:
+        raise UsageError("--server and --output exclude each other; `dicom2fhir send` sends what --output wrote")
+    if chosen.format != "bundles" or chosen.bundle_type == "collection" or chosen.pretty:
+        raise UsageError("--server is sent a transaction or a batch a study: no --format, --pretty or collection")
+    return _server(chosen, options, talk)
+
+
+def _server(chosen: Convert, options: Options, talk: Talk) -> Sink:
+    from dicom2fhir.cli import serving
+    from dicom2fhir.fhir.versions import DIALECTS
+    from dicom2fhir.server.preflight import needs
+    from dicom2fhir.sinks.server import FhirServer
+
+    dialect = DIALECTS[options.to]
+    asked = needs(dialect, options.policy, chosen.requests)
+    delivery = serving.delivery(chosen, asked, dialect, talk, dry_run=chosen.dry_run)
+    return FhirServer(delivery)
 
 
 def _report_paths(chosen: Convert, sink: Sink) -> tuple[str, ...]:
@@ -44,7 +75,7 @@ def _report_paths(chosen: Convert, sink: Sink) -> tuple[str, ...]:
     if chosen.report is None:
         return ()
     if chosen.report == "-":
-        if chosen.output in (None, "-") and not chosen.dry_run:
+        if _to_stdout(chosen) and not chosen.dry_run:
             raise UsageError("--report - and the output cannot both be standard output")
         return ()
     own = outlet(chosen.report, overwrite=True).own_paths

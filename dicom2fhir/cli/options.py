@@ -27,11 +27,17 @@ BundleType = Literal["transaction", "batch", "collection"]
 Format = Literal["bundles", "bundle", "ndjson"]
 Availability = Literal["ONLINE", "OFFLINE", "NEARLINE", "UNAVAILABLE"]
 KeyObjects = Literal["auto", "off", "basic", "document"]
+# As server/manner.py has them.
+OnExisting = Literal["merge", "replace", "skip"]
+Requests = Literal["auto", "bundle", "single"]
+AuthKind = Literal["none", "basic", "bearer", "client-credentials"]
 
 VERSIONS = "FHIR version: dstu2-ballot2, dstu2, stu3, r4 (default), r4b, r5, r6-ballot2, r6."
 OUTPUT = "Output"
 WRITING = "Resources and identity"
 SITE = "The site"
+SERVER = "The server"
+PATIENCE = "Patience with the server (seconds)"
 SCOPE = "What is read"
 READING = "How it is read"
 TALKING = "What is said"
@@ -122,16 +128,124 @@ class Crawl(Common):
     ] = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Convert(Crawl):
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What every command that speaks to a FHIR server takes. Its defaults are those of server/target.py."""
+
+    server: Annotated[
+        str | None, option(SERVER, "Base address of a FHIR server: studies are sent to it.", "--server", metavar="URL")
+    ] = None
+    server_profile: Annotated[
+        str, option(SERVER, "What is known of a kind of server (default: generic).", "--server-profile", metavar="NAME")
+    ] = "generic"
+    auth: Annotated[AuthKind, option(SERVER, "How we say who we are (default: none).", "--auth")] = "none"
+    user: Annotated[str | None, option(SERVER, "Whose password it is.", "--user", metavar="NAME")] = None
+    client_id: Annotated[str | None, option(SERVER, "For client-credentials.", "--client-id", metavar="ID")] = None
+    token_url: Annotated[
+        str | None, option(SERVER, "Where tokens are had, for client-credentials.", "--token-url", metavar="URL")
+    ] = None
+    token_scope: Annotated[str | None, option(SERVER, "What they are for.", "--token-scope", metavar="SCOPE")] = None
+    secret_file: Annotated[
+        str | None,
+        option(
+            SERVER,
+            "Holds password, token or secret (else: DICOM2FHIR_SECRET).",
+            "--secret-file",
+            metavar="FILE",
+        ),
+    ] = None
+    secret_command: Annotated[str | None, option(SERVER, "Prints it.", "--secret-command", metavar="COMMAND")] = None
+    header: Annotated[
+        list[str] | None,
+        option(
+            SERVER, "A header of every request; a value @FILE is read from there.", "--header", metavar="NAME:VALUE"
+        ),
+    ] = None
+    cacert: Annotated[str | None, option(SERVER, "Certificates to trust, PEM.", "--cacert", metavar="FILE")] = None
+    insecure_tls: Annotated[bool, option(SERVER, "Trust any certificate.", "--insecure-tls")] = False
+    allow_http: Annotated[bool, option(SERVER, "Let data travel unencrypted.", "--allow-http")] = False
+    proxy: Annotated[str | None, option(SERVER, "An HTTP proxy.", "--proxy", metavar="URL")] = None
+    gzip: Annotated[bool, option(SERVER, "Compress what is sent.", "--gzip")] = False
+    media_type: Annotated[
+        str | None, option(SERVER, "Instead of the version's own.", "--media-type", metavar="TYPE")
+    ] = None
+    max_answer: Annotated[
+        int, option(SERVER, "The longest answer that is read (default: 8).", "--max-answer", metavar="MB", min=1)
+    ] = 8
+
+    connect_timeout: Annotated[
+        float, option(PATIENCE, "For a connection (default: 10).", "--connect-timeout", metavar="S", min=0.01)
+    ] = 10.0
+    read_timeout: Annotated[
+        float,
+        option(PATIENCE, "Between two pieces of an answer (default: 60).", "--read-timeout", metavar="S", min=0.01),
+    ] = 60.0
+    request_deadline: Annotated[
+        float,
+        option(PATIENCE, "For one request, all told (default: 300).", "--request-deadline", metavar="S", min=0.01),
+    ] = 300.0
+    backoff_min: Annotated[
+        float, option(PATIENCE, "First wait before another try (default: 1).", "--backoff-min", metavar="S", min=0)
+    ] = 1.0
+    backoff_max: Annotated[
+        float, option(PATIENCE, "Longest such wait (default: 60).", "--backoff-max", metavar="S", min=0)
+    ] = 60.0
+    retry_after_max: Annotated[
+        float,
+        option(
+            PATIENCE, "Longest wait that a server may ask for (default: 300).", "--retry-after-max", metavar="S", min=0
+        ),
+    ] = 300.0
+    give_up_after: Annotated[
+        float,
+        option(
+            PATIENCE, "Silence after which the server is away (default: 300).", "--give-up-after", metavar="S", min=0
+        ),
+    ] = 300.0
+    tries: Annotated[
+        int, option(PATIENCE, "How often one request is made, a number (default: 8).", "--tries", metavar="N", min=1)
+    ] = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivering(Serving):
+    """What every command that sends studies takes."""
+
+    state: Annotated[
+        str | None,
+        option(SERVER, "A folder that remembers what was sent: the same command resumes.", "--state", metavar="DIR"),
+    ] = None
+    on_existing: Annotated[
+        OnExisting, option(SERVER, "What becomes of a stored study (default: merge).", "--on-existing")
+    ] = "merge"
+    connections: Annotated[
+        int | None, option(SERVER, "Requests at once (default: 4).", "--connections", metavar="N", min=1)
+    ] = None
+    requests: Annotated[
+        Requests, option(SERVER, "A Bundle a study, or a resource a request (default: what it can).", "--requests")
+    ] = "auto"
+    max_entries: Annotated[
+        int | None, option(SERVER, "The most resources in one Bundle.", "--max-entries", metavar="N", min=1)
+    ] = None
+    max_bytes: Annotated[
+        int | None, option(SERVER, "The most bytes in one Bundle.", "--max-bytes", metavar="N", min=1)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert(Crawl, Delivering):
     """Turn DICOM files into FHIR.
 
     One transaction Bundle a study, one a line, on standard output: studies, series and instances as ImagingStudy,
     with the patient and what else they refer to. Every file is accounted for; the end of standard error says what
     was lost and which option helps. Each option can be set as DICOM2FHIR_<NAME> in the environment, too.
 
-    Exit codes: 0 all converted, 2 usage, 3 some input was lost, 4 configuration, 5 the machine failed, 9 nothing
-    found, 11 the output is held by another run.
+    With --server the Bundles are sent instead: a stored study only grows, masters are never changed, and what was
+    not accepted is counted and named.
+
+    Exit codes: 0 all converted, 2 usage, 3 some input was lost, 4 configuration or authorization, 5 the machine
+    failed or the server is away, 6 the server refused something, 9 nothing found, 11 output or state is held by
+    another run.
     """
 
     output: Annotated[
@@ -199,6 +313,53 @@ class Inspect(Crawl):
     show_patient: Annotated[bool, option(OUTPUT, "Show who was imaged.", "--show-patient")] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Send(Common, Delivering):
+    """Send Bundles that lie in files to a FHIR server.
+
+    What convert wrote: Bundles, a Bundle a line, bare resources a line; folders of these; the refused ones in a state
+    folder. Without a FILE, with --state: what earlier runs left there.
+
+    Exit codes: 0 all accepted, 2 usage, 3 a FILE is no FHIR, 4 configuration or authorization, 5 the machine failed
+    or the server is away, 6 the server refused something, 9 nothing to send, 11 the state is held by another run.
+    """
+
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE", help="JSON, NDJSON, .gz too, or folders; - is standard input.", show_default=False
+        ),
+    ] = None
+    to: Annotated[str, option(OUTPUT, VERSIONS, "--to", metavar="VERSION")] = "r4"
+    report: Annotated[
+        str | None, option(OUTPUT, "JSON account of every Bundle and problem.", "--report", metavar="FILE")
+    ] = None
+    overwrite: Annotated[bool, option(OUTPUT, "Write the report over a file that is none.", "--overwrite")] = False
+    dry_run: Annotated[bool, option(OUTPUT, "Do everything but write to the server.", "--dry-run")] = False
+    no_progress: Annotated[bool, option(TALKING, "No progress bar and no lines instead.", "--no-progress")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Common, Serving):
+    """Ask a FHIR server what it can, and say what it lacks for the options given.
+
+    Exit codes: 0 nothing is lacking, 2 usage, 4 something is, 5 the server is away.
+    """
+
+    to: Annotated[str, option(OUTPUT, VERSIONS, "--to", metavar="VERSION")] = "r4"
+    bundle_type: Annotated[BundleType, option(WRITING, "As for convert (default: transaction).", "--bundle-type")] = (
+        "transaction"
+    )
+    write: Annotated[Write, option(WRITING, "As for convert (default: put).", "--write")] = "put"
+    patient: Annotated[str, option(WRITING, "As for convert (default: auto).", "--patient", metavar="MODE")] = "auto"
+    create: Annotated[list[str] | None, option(WRITING, "As for convert.", "--create", metavar="LIST")] = None
+    requests: Annotated[
+        Requests, option(SERVER, "A Bundle a study, or a resource a request (default: what it can).", "--requests")
+    ] = "auto"
+    trial: Annotated[bool, option(OUTPUT, "Send a throwaway Bundle, read it, remove it.", "--trial")] = False
+    json: Annotated[bool, option(OUTPUT, "One JSON document instead of a table.", "--json")] = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validate(Common):
     """Check FHIR files: JSON, NDJSON, Bundles, compressed or not.
@@ -228,7 +389,7 @@ class Map:
     json: Annotated[bool, option(OUTPUT, "A JSON list instead of a table.", "--json")] = False
 
 
-COMMANDS: tuple[type, ...] = (Convert, Inspect, Validate, Map, Problems)
+COMMANDS: tuple[type, ...] = (Convert, Send, Doctor, Inspect, Validate, Map, Problems)
 _ONLY_HERE = frozenset(("config", "paths", "files"))
 
 
@@ -322,7 +483,7 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(groups[name])
 
 
-_ORDER = ("Arguments", OUTPUT, WRITING, SITE, SCOPE, READING, TALKING)
+_ORDER = ("Arguments", OUTPUT, WRITING, SERVER, SITE, SCOPE, READING, PATIENCE, TALKING)
 
 
 def _group(parameter: Any) -> str:

@@ -51,7 +51,7 @@ class Pace:
 def describe(event: Progress, rate: float) -> str:
     """One line: files, rate, studies, problems."""
     studies = f"{event.studies:,} of {event.total_studies:,}" if event.total_studies is not None else "?"
-    parts = [f"{event.files:,} files", f"{rate:,.0f} files/s"]
+    parts = [f"{event.files:,} files", f"{rate:,.0f} files/s"] if event.files else []
     if event.total_studies is not None:
         parts.append(f"{studies} studies")
     return f"{event.phase}: {', '.join([*parts, f'{event.problems:,} problems'])}"
@@ -95,7 +95,7 @@ def _bar(data_on_terminal: bool) -> Iterator[Hook]:
 
         def hook(event: Progress) -> None:
             bar.update(task, description=describe(event, pace.rate(event)), total=event.total_studies)
-            if event.phase == "writing":
+            if event.phase != "reading":
                 bar.update(task, completed=event.studies)
                 if data_on_terminal:
                     bar.stop()

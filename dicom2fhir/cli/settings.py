@@ -137,4 +137,4 @@ def _keep_apart(paths: list[str], own_output: tuple[str, ...]) -> None:
     for path in map(os.path.realpath, paths):
         for own in map(os.path.realpath, own_output):
             if path == own or path.startswith(own.rstrip("/") + "/"):
-                raise UsageError("a PATH lies in the output; choose another --output or --report")
+                raise UsageError("a PATH lies in the output; choose another --output, --report or --state")

@@ -82,7 +82,7 @@ class Dialect:
     `identifier` and `coding` give the version's systems; `logical` its Reference without a literal target
     (type, identifier, display), None in a version that has no such thing; `find_study` the search that finds
     a study's resource; `unsaid` counts values that no element can take, by what they would be called;
-    `bundle_types` are the kinds of Bundle that the version has;
+    `bundle_types` are the kinds of Bundle that the version has, `media_type` is what its JSON is called (HTTP);
     `key_objects` are the forms of key objects by the user's choice, "auto" the version's own;
     `oids` are the UIDs that the version puts into elements of type `oid` (see `hold`);
     `places` tells, for the documentation, which element a field of the model fills.
@@ -105,6 +105,7 @@ class Dialect:
     oids: frozenset[Oid] = frozenset()
     key_objects: Mapping[str, Form] = field(default_factory=dict)
     bundle_types: tuple[BundleType, ...] = get_args(BundleType)
+    media_type: str = "application/fhir+json"
 
     def check(self, policy: Policy) -> None:
         """Refuse a policy that cannot be done at all, or not in this version.

@@ -432,6 +432,7 @@ DIALECT = Dialect(
     identifier=stu3.identifier,
     coding=coding,
     find_study=stu3.find_study,
+    media_type="application/json+fhir",
     logical=None,
     unsaid=unsaid,
     wrap=bundle.entry,

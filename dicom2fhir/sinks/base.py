@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission
     from dicom2fhir.fhir.policy import Policy
     from dicom2fhir.problems import Problem
+    from dicom2fhir.server.tally import Delivered
 
 Format = Literal["bundles", "bundle", "ndjson"]
 Novelty = Literal["new", "same", "differs"]
+Waiting = Callable[[int], None]
+"""Hears, several times a second, how many studies are still on their way."""
 
 
 class Seen(Protocol):
@@ -48,4 +52,17 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Remove what is not whole. Never raises for a file that is not there; may follow a failed `finish`."""
+        ...
+
+
+@runtime_checkable
+class Sender(Protocol):
+    """A sink whose studies are another's to accept: between the last `write` and `finish` comes `settle`."""
+
+    def settle(self, waiting: Waiting) -> Delivered:
+        """Wait until every study has come to an end, and say what became of them."""
+        ...
+
+    def problems(self) -> tuple[Problem, ...]:
+        """The studies that were not accepted, as far as known and not told by `write` yet."""
         ...
