@@ -1,9 +1,8 @@
-"""The program itself: what it reads, where it says a fault lies, how it ends; and the script that makes it."""
+"""The program itself: what it reads, where it says a fault lies, how it ends."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from official import JAR, judge
 from planted import study
 
-BUILD = Path(__file__).parent.parent / "referee/build.sh"
 SOUND = study("dstu2-ballot2")
 WRONG = SOUND | {"numberOfSeries": "many"}
 
@@ -61,31 +59,3 @@ def test_an_unknown_version_is_a_failure() -> None:
 
 def test_wrong_usage_is_told() -> None:
     assert run("r4") == (2, [])
-
-
-@pytest.mark.parametrize(
-    ("tools", "reason"),
-    [
-        ({}, "there is no apt-get"),
-        ({"apt-get": "exit 100"}, "apt-get could not install"),
-        ({"apt-get": "exit 0"}, "is not the one on the PATH"),
-        ({"java": "", "mvn": "", "javac": "echo javac 11.0.2", "apt-get": "exit 100"}, "apt-get could not install"),
-        ({"id": "echo 1000", "apt-get": "exit 0"}, "needs root or sudo"),
-        ({"id": "echo 1000", "apt-get": "exit 0", "sudo": "exit 1"}, "apt-get could not install"),
-    ],
-)
-def test_a_missing_jdk_that_cannot_be_installed_is_a_failure(
-    tools: dict[str, str], reason: str, tmp_path: Path
-) -> None:
-    for name in ("bash", "dirname", "sed", "find", "env"):
-        (tmp_path / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
-    for name, body in ({"id": "echo 0"} | tools).items():
-        (tmp_path / name).write_text(f"#!{tmp_path}/bash\n{body}\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-    environment = os.environ | {"PATH": str(tmp_path)}
-    done = subprocess.run(
-        [str(tmp_path / "bash"), str(BUILD)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "The official referee cannot be built" in done.stderr
-    assert reason in done.stderr
