@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-real check bench expected clean
+.PHONY: run test test-real fuzz check bench expected clean
 
 run: $(READY) ## convert testdata/clean: one Bundle a line on standard output
 	@$(BIN)/dicom2fhir convert testdata/clean
@@ -15,6 +15,11 @@ test: $(READY) ## all tests that need no server and no Java
 test-real: $(READY) ## what we write before the official referee; installs a JDK and Maven where they are missing
 	tests/referee/build.sh
 	$(BIN)/python -m pytest tests/real
+
+MUTANTS ?= 20000
+SEED ?= 1
+fuzz: $(READY) ## mutants of small files through both readers: make fuzz MUTANTS=100000 SEED=2
+	$(BIN)/python tests/fuzz.py --mutants $(MUTANTS) --seed $(SEED)
 
 check: $(READY) ## style, types, layers
 	$(BIN)/ruff check .

@@ -42,6 +42,7 @@ class Options:
     mapping: Settings = field(default_factory=Settings)
     scope: Scope = field(default_factory=Scope)
     limits: Limits = field(default_factory=Limits)
+    reader: Literal["auto", "pydicom"] = "auto"
     jobs: int = 1
     validate: bool = True
     report: str | None = None
@@ -162,7 +163,7 @@ class _Run:
 
     def read(self, source: Source) -> None:
         """Crawl and read everything into the index."""
-        task = Task(_READER, (self._options.scope,), _PREPARE)
+        task = Task(_READER, (self._options.scope, self._options.reader), _PREPARE)
         limits, jobs = self._options.limits, self._options.jobs
         # closed at once where this ends early: no process and no temporary file waits for the garbage collector
         with closing(self._found(source)) as files, closing(read_all(files, task, limits, jobs, self._tick)) as results:

@@ -109,6 +109,10 @@ class Crawl(Common):
     memory_limit: Annotated[
         int, option(READING, "What one file may take (default: 1024).", "--memory-limit", metavar="MB", min=1)
     ] = 1024
+    reader: Annotated[
+        Literal["auto", "pydicom"],
+        option(READING, "Let pydicom read what is unusual (auto), or every file: slower, same output.", "--reader"),
+    ] = "auto"
     no_progress: Annotated[bool, option(TALKING, "No progress bar and no lines instead.", "--no-progress")] = False
 
     timezone: Annotated[

@@ -38,7 +38,7 @@ def run_options(chosen: Crawl) -> Options:
     mapping = site(chosen)
     jobs = chosen.jobs or processors()
     if not isinstance(chosen, Convert):
-        return Options(mapping=mapping, scope=scope, limits=limits, jobs=jobs)
+        return Options(mapping=mapping, scope=scope, limits=limits, reader=chosen.reader, jobs=jobs)
     version(chosen.to)
     return Options(
         to=chosen.to,
@@ -46,6 +46,7 @@ def run_options(chosen: Crawl) -> Options:
         mapping=mapping,
         scope=scope,
         limits=limits,
+        reader=chosen.reader,
         jobs=jobs,
         validate=not chosen.no_validate,
         report=chosen.report,
