@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from dicom2fhir.dicom.records import Context, InstanceRecord, StudyRecords, parse_context, parse_own
+from dicom2fhir.dicom.records import Context, InstanceRecord, StudyRecords, parse_context, parse_owns
 from dicom2fhir.errors import EnvironmentFailed
 from dicom2fhir.problems import Bucket, Code, Problem
 
@@ -201,14 +201,12 @@ class StudyIndex:
 
     def _instances(self, study: str) -> Iterator[InstanceRecord]:
         series = self._db.execute("SELECT id FROM series WHERE study = ? ORDER BY uid", (study,)).fetchall()
+        sql = "SELECT uid, context, own FROM instances WHERE series = ? ORDER BY uid"
         for (number,) in series:
-            contexts: dict[int, Context] = {}
-            rows = self._db.execute("SELECT uid, context, own FROM instances WHERE series = ? ORDER BY uid", (number,))
-            for uid, context, own in rows:
-                if context not in contexts:
-                    contexts[context] = self._body(context)
-                values, notes = parse_own(own)
-                yield InstanceRecord(uid, contexts[context], values, notes)
+            rows = self._db.execute(sql, (number,)).fetchall()
+            contexts = {context: self._body(context) for context in {row[1] for row in rows}}
+            for (uid, context, _), said in zip(rows, parse_owns(row[2] for row in rows), strict=True):
+                yield InstanceRecord(uid, contexts[context], *said)
 
     def _body(self, context: int) -> Context:
         (body,) = self._db.execute("SELECT body FROM contexts WHERE id = ?", (context,)).fetchone()

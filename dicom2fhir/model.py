@@ -7,7 +7,7 @@ Coded values carry the URI of their code system; `None` as system means that it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Side = Literal["left", "right", "both"]
 Representation = Literal["alphabetic", "ideographic", "phonetic"]
@@ -232,11 +232,10 @@ class Performer:
     actor: Practitioner | Device | Organization
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """One SOP instance. UIDs are bare; `frames` is None where the object says nothing of frames.
 
-    `class_name` is the SOP class's name in PS3.6, where it is known.
+    `class_name` is the SOP class's name in PS3.6, where it is known. A tuple, because there are thousands of them.
     """
 
     uid: str

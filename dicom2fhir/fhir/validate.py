@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from dicom2fhir.fhir import invariants, primitives
+from dicom2fhir.fhir import alike, invariants, primitives
 from dicom2fhir.fhir.invariants import Rules
 from dicom2fhir.fhir.primitives import Check
 from dicom2fhir.fhir.shapes import ANY_RESOURCE, Element, Shape, Table, shape
@@ -127,6 +127,8 @@ class _Document:
     urns: list[tuple[Path, str]] = field(default_factory=list)
     faults: list[tuple[Path, str]] = field(default_factory=list)
     resources: list[tuple[Path, str, Any]] = field(default_factory=list)
+    walked: set[tuple[int, int]] = field(default_factory=set)
+    """Objects that were walked, each with the element that it was: one may lie at several places."""
 
 
 def check(resource: Any, version: str) -> list[Fault]:
@@ -170,7 +172,9 @@ def _second_say(document: _Document, known: set[str]) -> Iterator[Fault]:
     for path, kind, resource in document.resources:
         model = document.library.model(kind)
         of_kind = document.library.resource(kind)
-        if model is None or of_kind is None or (not known and not any(_model_faults(model, _thin(resource, of_kind)))):
+        if model is None or of_kind is None:
+            continue
+        if not known and not any(_model_faults(model, alike.thin(resource, of_kind))):
             continue
         for steps, message in _model_faults(model, _apart(resource, of_kind)):
             where = path
@@ -300,35 +304,6 @@ def _model_faults(model: Any, resource: Any) -> Iterator[tuple[tuple[int | str, 
         yield (), "the models cannot read it"
 
 
-def _thin(body: Any, of: Shape) -> Any:
-    """A copy of an object: no resources inside it, and of the items of a list only the first of each structure."""
-    thin = {}
-    for name, value in body.items():
-        element = of.elements[name]
-        if element.check is not None or name.startswith("_"):
-            thin[name] = value
-        elif element.shape is not None:
-            inner = element.shape()
-            thin[name] = [_thin(one, inner) for one in _distinct(value)] if element.many else _thin(value, inner)
-    return thin
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    first: dict[Any, Any] = {}
-    for one in values:
-        first.setdefault(_structure(one), one)
-    return list(first.values())
-
-
-def _structure(value: Any) -> Any:
-    """Something hashable that is the same for values of the same names and kinds, whatever they say."""
-    if isinstance(value, dict):
-        return tuple([(name, _structure(one)) for name, one in value.items()])
-    if isinstance(value, list):
-        return tuple(dict.fromkeys(map(_structure, value)))
-    return type(value)
-
-
 def _apart(value: Any, of: Shape) -> Any:
     """A copy of an object without the resources inside it, which are heard by themselves."""
     if isinstance(value, list):
@@ -430,13 +405,21 @@ def _walk_list(document: _Document, path: Path, values: Any, element: Element, g
         return
     if not values:
         document.faults.append((path, "an empty list"))
-    for index, value in enumerate(values):
+    for index in _to_walk(document, values, element):
+        value = values[index]
         if value is None and gaps:
             continue
         if element.check is None:
             _walk_value(document, (path, index), value, element)
         elif message := element.check(value):
             document.faults.append(((path, index), message))
+
+
+def _to_walk(document: _Document, values: list[Any], element: Element) -> Iterable[int]:
+    """The places of the items to walk one by one: of a long list those that the quick look left in doubt."""
+    if len(values) <= alike.FEW or element.shape is None or element.codes or element.targets:
+        return range(len(values))
+    return alike.in_doubt(values, element.shape(), document.library.version.rules)
 
 
 def _walk_value(document: _Document, path: Path, value: Any, element: Element) -> None:
@@ -447,7 +430,8 @@ def _walk_value(document: _Document, path: Path, value: Any, element: Element) -
         document.faults.append((path, "an empty object"))
     elif element.shape is None:
         _walk_inner(document, path, value)
-    else:
+    elif (known := (id(value), id(element))) not in document.walked:
+        document.walked.add(known)
         if element.codes and not any(map(_is_listed(element), _codings(value))):
             document.faults.append((path, primitives.NOT_LISTED))
         if "reference" in value:

@@ -32,7 +32,7 @@ class Anatomy:
 
     def __init__(self, settings: Settings, evidence: Evidence, terms: Terms) -> None:
         self._settings, self._evidence, self._terms = settings, evidence, terms
-        self._frames = {id(v): _frame_anatomies(v, evidence) for v in evidence.voters}
+        self._frames = {id(v): _frame_anatomies(v) for v in evidence.voters}
         self._said = {id(v): self._sites(v) for v in evidence.voters}
 
     def sites(self) -> tuple[Concept, ...]:
@@ -126,11 +126,10 @@ def _same(one: Concept, other: Concept) -> bool:
     return bool({(c.system, c.value) for c in one.codes} & {(c.system, c.value) for c in other.codes})
 
 
-def _frame_anatomies(voter: Voter, evidence: Evidence) -> list[Values]:
+def _frame_anatomies(voter: Voter) -> list[Values]:
     """The Frame Anatomy items of the functional groups: the shared ones, else those of the frames."""
     shared = [a for g in voter.items("SharedFunctionalGroupsSequence") for a in g.get("FrameAnatomySequence", [])]
     if shared:
         return shared
-    members = (i for i in evidence.instances if i.context is voter.context)
-    groups = (g for i in members for g in i.values.get("PerFrameFunctionalGroupsSequence", []))
+    groups = (g for one in voter.members for g in one.values.get("PerFrameFunctionalGroupsSequence", ()))
     return [a for group in groups for a in group.get("FrameAnatomySequence", [])]

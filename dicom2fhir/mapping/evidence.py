@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from dicom2fhir import codes
@@ -40,9 +42,10 @@ class Notebook:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voter:
-    """A context with the instances that share it: how many they are, and the first of them."""
+    """A context with the instances that share it: which and how many they are, and the rank of the first of them."""
 
     context: Context
+    members: Sequence[InstanceRecord]
     count: int
     rank: Rank
     is_image: bool
@@ -54,17 +57,29 @@ class Voter:
 
     def text(self, keyword: str) -> str | None:
         """A text attribute as FHIR takes it; of several values all, joined."""
-        return clean_text(joined(self.values.get(keyword, "")))
+        value = self.context.values.get(keyword)
+        return _text(value) if value else None
 
     def first(self, keyword: str) -> str | None:
         """The first value of an attribute."""
-        value = first_value(self.values.get(keyword, ""))
-        return clean_text(value) if value else None
+        value = self.context.values.get(keyword)
+        return _first_text(value) if value else None
 
     def items(self, keyword: str) -> list[Values]:
         """The items of a sequence."""
-        found = self.values.get(keyword, [])
+        found = self.context.values.get(keyword)
         return found if isinstance(found, list) else []
+
+
+@lru_cache(maxsize=512)  # what a study's contexts share is read once
+def _text(value: str) -> str | None:
+    return clean_text(joined(value))
+
+
+@lru_cache(maxsize=512)
+def _first_text(value: str) -> str | None:
+    found = first_value(value)
+    return clean_text(found) if found else None
 
 
 def voters(instances: Sequence[InstanceRecord]) -> list[Voter]:
@@ -72,17 +87,17 @@ def voters(instances: Sequence[InstanceRecord]) -> list[Voter]:
     shared: dict[int, list[InstanceRecord]] = {}
     for instance in instances:
         shared.setdefault(id(instance.context), []).append(instance)
-    found = [_voter(members) for members in shared.values()]
-    return sorted(found, key=lambda voter: voter.rank)
+    return sorted(map(_voter, shared.values()), key=attrgetter("rank"))
 
 
 def _voter(members: list[InstanceRecord]) -> Voter:
     context = members[0].context
     series = quiet_integer(context.values.get("SeriesNumber", ""))
     number, uid = min((quiet_integer(m.values.get("InstanceNumber", "")), m.uid) for m in members)
-    return Voter(context, len(members), (series, number, uid), codes.is_image(context.sop_class))
+    return Voter(context, members, len(members), (series, number, uid), codes.is_image(context.sop_class))
 
 
+@lru_cache(maxsize=1024)  # the numbers of one series are those of another
 def quiet_integer(text: str) -> int:
     """A number to sort by: what is none comes last."""
     try:
@@ -107,13 +122,14 @@ def elect(
 
     Equal counts go to the lowest `tie(value)` where given, else to the first by rank.
     """
-    pools: dict[bool, dict[T, int]] = {True: {}, False: {}}
+    images: dict[T, int] = {}
+    others: dict[T, int] = {}
     for voter in electorate:
         value = value_of(voter)
         if value is not None and value != ():
-            pool = pools[voter.is_image]
+            pool = images if voter.is_image else others
             pool[value] = pool.get(value, 0) + voter.count
-    for pool in (pools[True], pools[False]):
+    for pool in (images, others):
         if pool:
             most = max(pool.values())
             winners = [value for value, count in pool.items() if count == most]
@@ -124,9 +140,12 @@ def elect(
 class Evidence:
     """The records of a study or of one of its series, with the notebook and the place for notes."""
 
-    def __init__(self, instances: Sequence[InstanceRecord], notebook: Notebook, *place: str) -> None:
+    def __init__(
+        self, instances: Sequence[InstanceRecord], notebook: Notebook, *place: str, known: Iterable[Voter] | None = None
+    ) -> None:
+        """`known` are the voters of these instances, in any order, where somebody has them."""
         self.instances = instances
-        self.voters = voters(instances)
+        self.voters = voters(instances) if known is None else sorted(known, key=attrgetter("rank"))
         self.notebook = notebook
         self.place = place
 
@@ -142,6 +161,9 @@ class Evidence:
         conflict: Code = Code.VALUE_CONFLICT,
     ) -> T | None:
         """The winner; a contested one is noted under `keyword`."""
+        if len(self.voters) == 1:  # as in most series
+            only = value_of(self.voters[0])
+            return None if only == () else only
         election = elect(self.voters, value_of, tie)
         if election.contested:
             self.note(conflict, keyword)
@@ -149,10 +171,12 @@ class Evidence:
 
     def text(self, keyword: str) -> str | None:
         """The most frequent text of an attribute that has one value; more of them are joined and noted."""
-        value = self.elect(keyword, lambda voter: voter.text(keyword))
-        if any(len([v for v in split_values(voter.values.get(keyword, "")) if v]) > 1 for voter in self.voters):
+        said = {value for voter in self.voters if (value := voter.values.get(keyword))}
+        if not said:
+            return None
+        if any(len(list(filter(None, split_values(value)))) > 1 for value in said):
             self.note(Code.VALUE_INVALID, keyword)
-        return value
+        return self.elect(keyword, lambda voter: voter.text(keyword))
 
     def distinct(self, values_of: Callable[[Voter], Iterable[T]]) -> list[T]:
         """All distinct values of all contexts, by rank of the context that first has them."""

@@ -65,11 +65,11 @@ class Patients:
         if forced and not self._settings.force_patient:
             raise Conflict
         chosen = self._majority(identities) if forced else None
-        members = [v for v in self._evidence.voters if chosen is None or identities[id(v)] == chosen]
-        place = self._evidence.place
-        contexts = {id(voter.context) for voter in members}
-        instances = [i for i in self._evidence.instances if id(i.context) in contexts]
-        return self._described(Evidence(instances, self._evidence.notebook, *place)), forced
+        if chosen is None:
+            return self._described(self._evidence), False
+        said = [voter for voter in self._evidence.voters if identities[id(voter)] == chosen]
+        instances = [instance for voter in said for instance in voter.members]
+        return self._described(Evidence(instances, self._evidence.notebook, *self._evidence.place, known=said)), True
 
     def identities(self) -> frozenset[Identity]:
         """Whom the instances name: more than one only in a study that is withheld, or that leaves a part unsaid."""

@@ -25,6 +25,8 @@ class People:
 
         They belong together by position, and only where both are equally many; otherwise the names stand alone.
         """
+        if not values.get(names) and not values.get(identification):
+            return ()
         called = self.names(values, names)
         items: list[Values] = values.get(identification, [])
         if called and items and len(called) != len(items):

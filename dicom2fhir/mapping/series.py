@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from dicom2fhir import codes
 from dicom2fhir.dicom.records import InstanceRecord, Values
 from dicom2fhir.dicom.values import BadValue, clean_text, first_value, joined, parse_integer, split_values
@@ -18,6 +20,7 @@ from dicom2fhir.problems import Code
 _OTHER = "OT"
 _FOLLOWERS = frozenset({"KO", "PR", "SR"})
 _LAST = 2**31
+_UNKNOWN = codes.SopClass("other")
 
 
 def build_series(uid: str, evidence: Evidence, settings: Settings, *, listed: bool) -> Series:
@@ -146,35 +149,40 @@ def service(url: str) -> Endpoint | None:
 
 
 def _integer(evidence: Evidence, values: Values, keyword: str, count: int = 1) -> int | None:
-    try:
-        return parse_integer(first_value(values.get(keyword, "")) or "")
-    except BadValue as bad:
-        evidence.note(bad.code, keyword, count)
+    found = _read_integer(values[keyword]) if keyword in values else None
+    if isinstance(found, Code):
+        evidence.note(found, keyword, count)
         return None
+    return found
+
+
+@lru_cache(maxsize=1024)  # the numbers of one series are those of another
+def _read_integer(text: str) -> int | Code | None:
+    """The number, or what is wrong with it."""
+    try:
+        return parse_integer(first_value(text) or "")
+    except BadValue as bad:
+        return bad.code
 
 
 def _instances(evidence: Evidence) -> tuple[Instance, ...]:
-    found = [_instance(evidence, record) for record in evidence.instances]
+    classes = {uid: codes.sop_class(uid) or _UNKNOWN for uid in {voter.context.sop_class for voter in evidence.voters}}
+    found = [_instance(evidence, record, classes[record.context.sop_class]) for record in evidence.instances]
     return tuple(sorted(found, key=lambda i: (_LAST if i.number is None else i.number, i.uid)))
 
 
-def _instance(evidence: Evidence, record: InstanceRecord) -> Instance:
-    values = record.values
-    known = codes.sop_class(record.context.sop_class)
-    frames = _integer(evidence, values, "NumberOfFrames") if "NumberOfFrames" in values else None
-    return Instance(
-        uid=record.uid,
-        sop_class=record.context.sop_class,
-        number=_integer(evidence, values, "InstanceNumber") if "InstanceNumber" in values else None,
-        title=_title(record, known),
-        frames=frames or None,
-        class_name=known.name if known else None,
-    )
+def _instance(evidence: Evidence, record: InstanceRecord, known: codes.SopClass) -> Instance:
+    """The hot spot: positional, in the order of `Instance`."""
+    uid, context, values, _ = record
+    number = _integer(evidence, values, "InstanceNumber")
+    frames = _integer(evidence, values, "NumberOfFrames") or None
+    title = _title(record, known.title) if known.title else None
+    return Instance(uid, context.sop_class, number, title, frames, known.name)
 
 
-def _title(record: InstanceRecord, sop_class: codes.SopClass | None) -> str | None:
-    """What a non-image object calls itself; each family has its own attribute, plain images have none."""
-    for keyword in sop_class.title if sop_class else ():
+def _title(record: InstanceRecord, keywords: tuple[str, ...]) -> str | None:
+    """What a non-image object calls itself; each family has its own attributes, plain images have none."""
+    for keyword in keywords:
         value = record.values.get(keyword)
         if isinstance(value, list):
             value = next((item["CodeMeaning"] for item in value if item.get("CodeMeaning")), None)

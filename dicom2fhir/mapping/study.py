@@ -49,7 +49,10 @@ class _Reader:
     def __init__(self, records: StudyRecords, settings: Settings, notebook: Notebook, elsewhere: Elsewhere) -> None:
         self._records, self._settings, self._notebook = records, settings, notebook
         self._elsewhere = elsewhere
-        self._evidence = Evidence(records.instances, notebook)
+        grouped = groupby(records.instances, key=lambda instance: instance.context.series)
+        self._of_series = {uid: Evidence(tuple(members), notebook, uid) for uid, members in grouped}
+        voters = [voter for evidence in self._of_series.values() for voter in evidence.voters]
+        self._evidence = Evidence(records.instances, notebook, known=voters)
         self._terms = Terms(settings, self._evidence)
         self._people = People(self._terms, self._evidence)
         self._moments = Moments(settings, self._evidence)
@@ -94,11 +97,7 @@ class _Reader:
         listed = self._listed()
         if not listed:
             self._notebook.add(Code.INSTANCES_OMITTED)
-        grouped = groupby(self._records.instances, key=lambda instance: instance.context.series)
-        found = [
-            build_series(uid, Evidence(tuple(members), self._notebook, uid), self._settings, listed=listed)
-            for uid, members in grouped
-        ]
+        found = [build_series(uid, said, self._settings, listed=listed) for uid, said in self._of_series.items()]
         return tuple(sorted(found, key=series_key))
 
     def _listed(self) -> bool:

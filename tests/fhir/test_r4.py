@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -670,6 +669,6 @@ def test_every_field_of_the_model_has_a_place_or_a_reason() -> None:
         Endpoint,
         Performer,
     )
-    fields = {f"{one.__name__}.{field.name}" for one in holders for field in dataclasses.fields(one)}
+    fields = {f"{one.__name__}.{field}" for one in holders for field in one.__annotations__}
     derived = {"Study.modalities", "Study.instance_count"}
     assert fields | derived == r4.PLACES.keys() | UNPLACED

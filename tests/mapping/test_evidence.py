@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,7 +55,7 @@ def test_nothing_and_an_empty_tuple_are_no_votes() -> None:
 
 def test_instances_of_one_context_are_one_voter_of_that_many_votes() -> None:
     first, other = record(5), record(2, StudyDescription="b")
-    shared = [replace(first, uid=f"1.2.1.{number}", values={"InstanceNumber": str(number)}) for number in (7, 3)]
+    shared = [first._replace(uid=f"1.2.1.{number}", values={"InstanceNumber": str(number)}) for number in (7, 3)]
     found = voters([*shared, other])
     assert [(voter.count, voter.rank[1]) for voter in found] == [(1, 2), (2, 3)]
 
@@ -86,5 +85,5 @@ def test_one_code_at_one_place_is_one_problem() -> None:
 def test_the_order_of_instances_and_who_shares_a_context_do_not_matter(order: list[int], words: list[str]) -> None:
     instances = [described(number, text, series=1 + number % 2) for number, text in enumerate(words)]
     contexts = {(i.context.series, str(i.context.values)): i.context for i in instances}
-    sharing = [replace(i, context=contexts[i.context.series, str(i.context.values)]) for i in instances]
+    sharing = [i._replace(context=contexts[i.context.series, str(i.context.values)]) for i in instances]
     assert mapped(*(sharing[index] for index in order)) == mapped(*instances)

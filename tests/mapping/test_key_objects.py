@@ -97,7 +97,7 @@ class Read:
 def moved(study: str, one: InstanceRecord, **values: Any) -> InstanceRecord:
     """The same instance in another study."""
     context = replace(one.context, study=study, series=f"{study}.1", values={**one.context.values, **values})
-    return replace(one, uid=f"{study}.1.1", context=context)
+    return one._replace(uid=f"{study}.1.1", context=context)
 
 
 def study_of(uid: str, *instances: InstanceRecord) -> StudyRecords:
@@ -201,7 +201,7 @@ def test_what_the_evidence_leaves_out_is_looked_up_in_what_was_read() -> None:
 
 
 def test_an_instance_in_two_places_is_the_one_of_this_study() -> None:
-    other = study_of("1.3", replace(moved("1.3", record()), uid="1.2.1.2"))
+    other = study_of("1.3", moved("1.3", record())._replace(uid="1.2.1.2"))
     found, _ = mapped(record(), record(2), kos(image("1.2.1.2")), others=[other])
     assert [study.uid for study in found[0].studies] == ["1.2"]
 
@@ -431,8 +431,8 @@ def test_issuers_tell_patients_apart() -> None:
 
 def test_a_study_of_two_patients_is_not_joined_to_one_of_them() -> None:
     evidence = hierarchy(("1.2", "1.2.1", "1.2.1.1"), ("1.3", "1.3.1", "1.3.1.1"))
-    instances = [moved("1.3", record()), replace(moved("1.3", record(), PatientID="P-2"), uid="1.3.1.2"),
-                 replace(moved("1.3", record()), uid="1.3.1.3")]  # fmt: skip
+    instances = [moved("1.3", record()), moved("1.3", record(), PatientID="P-2")._replace(uid="1.3.1.2"),
+                 moved("1.3", record())._replace(uid="1.3.1.3")]  # fmt: skip
     here, other = (record(), kos(**{EVIDENCE: evidence})), study_of("1.3", *instances)
     assert mapped(*here, others=[other])[0] == ()
     assert len(mapped(*here, others=[other], force_patient=True)[0]) == 1
@@ -459,7 +459,7 @@ def test_identical_documents_are_one() -> None:
         return hierarchy(*(("1.3", "1.3.9", uid) for uid in uids), sop_class=KEY_OBJECT)
 
     def emitted(*uids: str, read: str | None = None) -> bool:
-        others = [study_of("1.3", replace(moved("1.3", record()), uid=read))] if read else []
+        others = [study_of("1.3", moved("1.3", record())._replace(uid=read))] if read else []
         return bool(mapped(kos(IdenticalDocumentsSequence=copies(*uids)), others=others)[0])
 
     assert emitted("1.1.9.1") is True
@@ -475,7 +475,7 @@ def test_an_image_is_no_copy_of_a_document() -> None:
 
 def test_one_document_in_two_series_is_one() -> None:
     first = kos()
-    second = replace(first, context=replace(first.context, series="1.2.8"))
+    second = first._replace(context=replace(first.context, series="1.2.8"))
     assert [one.series for one in mapped(first, second)[0]] == ["1.2.8"]
 
 
@@ -491,4 +491,4 @@ def test_they_are_not_read_when_nobody_wants_them() -> None:
 
 
 def test_other_classes_are_none() -> None:
-    assert mapped(replace(kos(), context=replace(kos().context, sop_class=CT_IMAGE)))[0] == ()
+    assert mapped(kos()._replace(context=replace(kos().context, sop_class=CT_IMAGE)))[0] == ()

@@ -231,8 +231,8 @@ def test_places(values: dict[str, Any], found: Location | None) -> None:
 def test_notes_of_reading_count_for_every_instance_of_a_context() -> None:
     first = record(PatientID=None)
     context = replace(first.context, notes=(("charset-invalid", "PatientName"),))
-    instances = [replace(first, uid=f"1.2.1.{n}", context=context) for n in (1, 2)]
-    instances[0] = replace(instances[0], notes=(("truncated-pixels", "PixelData"),))
+    instances = [first._replace(uid=f"1.2.1.{n}", context=context) for n in (1, 2)]
+    instances[0] = instances[0]._replace(notes=(("truncated-pixels", "PixelData"),))
     assert notes(*instances) == {
         (Code.CHARSET_INVALID, "PatientName"): 2,
         (Code.TRUNCATED_PIXELS, "PixelData"): 1,
