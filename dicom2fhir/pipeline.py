@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,7 @@ from dicom2fhir.fhir import validate
 from dicom2fhir.fhir.bundle import Emission
 from dicom2fhir.fhir.dialect import Dialect, Held, hold, render
 from dicom2fhir.fhir.policy import Policy, StudyGate
+from dicom2fhir.fhir.rehearsal import rehearsing
 from dicom2fhir.fhir.versions import DIALECTS
 from dicom2fhir.index import StudyIndex
 from dicom2fhir.mapping import Elsewhere, Settings, build_study
@@ -85,7 +86,8 @@ def convert(source: Source, sink: Sink, options: Options, on_event: OnEvent = _i
         run = _Run(index, options, on_event)
         try:
             sink.open(index)
-            run.read(source)
+            with rehearsing(options.to) if options.validate else nullcontext():
+                run.read(source)
             run.write(dialect, sink)
             if isinstance(sink, Sender):
                 run.settle(sink)

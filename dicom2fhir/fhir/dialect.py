@@ -450,8 +450,14 @@ def fill(rows: Rows, scope: Scope, value: Any) -> Json:
 
 
 def series(scope: Scope, study: Study) -> list[Json]:
-    """Every series of a study, in the version's form."""
-    return [fill(scope.dialect.series, scope, one) for one in study.series]
+    """Every series of a study, in the version's form. What one says like the one before it, the two share."""
+    said: Json = {}
+    listed = []
+    for one in study.series:
+        body = fill(scope.dialect.series, scope, one)
+        said = {name: said[name] if said.get(name) == value else value for name, value in body.items()}
+        listed.append(said)
+    return listed
 
 
 def instances(scope: Scope, one: Series) -> list[Json]:

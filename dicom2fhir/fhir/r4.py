@@ -18,6 +18,7 @@ device) and `status`; the words beside a body site's code (`bodySite` is a Codin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from dicom2fhir.fhir import bundle, companions, dialect, elements, keyobjects
@@ -361,12 +362,18 @@ SERIES: Rows = {
 
 def instance(one: Instance) -> Json:
     """ImagingStudy.series.instance: the hot spot, so a literal and three tests."""
-    body: Json = {"uid": one.uid, "sopClass": {"system": RFC_3986, "code": "urn:oid:" + one.sop_class}}
+    body: Json = {"uid": one.uid, "sopClass": sop_class(one.sop_class)}
     if one.number is not None:
         body["number"] = one.number
     if one.title:
         body["title"] = one.title
     return body
+
+
+@lru_cache(maxsize=64)
+def sop_class(uid: str) -> Json:
+    """The Coding of a SOP class. All instances of the class share it, so it is not to be changed."""
+    return {"system": RFC_3986, "code": "urn:oid:" + uid}
 
 
 def unsaid(study: Study) -> dict[str, int]:

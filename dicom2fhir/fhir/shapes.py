@@ -118,7 +118,7 @@ class Table:
             return Element(many, one_of(frozenset(listed.split())) if listed else self.types[kind], choice=choice)
         place = kind[1:] if kind.startswith("=") else row.path if kind in _NESTED else kind
         targets = frozenset(row.targets.split()) if kind in ("Reference", "CodeableReference") else frozenset[str]()
-        return Element(many, None, lambda: self._shape(place), _systems(listed), targets, choice)
+        return Element(many, None, cache(lambda: self._shape(place)), _systems(listed), targets, choice)
 
 
 _NESTED = frozenset(("BackboneElement", "Element"))

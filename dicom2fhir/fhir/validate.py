@@ -241,13 +241,13 @@ class _Library:
 
     def _element(self, model: Any, name: str, annotation: Any, extra: Mapping[str, Any]) -> Element:
         many, base, kind = _read(annotation)
-        inner = base.get_model_klass() if hasattr(base, "get_model_klass") else None
         choice = extra.get("one_of_many") or ""
-        if getattr(inner, "__name__", "") == ANY_RESOURCE:
+        if base.__name__ == f"{ANY_RESOURCE}Type":
             return Element(many)
-        if inner is not None:
+        if hasattr(base, "get_model_klass"):  # which imports it: only what occurs is loaded
             targets = frozenset(extra.get("enum_reference_types") or ()) - {ANY_RESOURCE}
-            return Element(many, None, lambda: self._of(inner), targets=targets, choice=choice)
+            inner = cache(lambda: self._of(base.get_model_klass()))
+            return Element(many, None, inner, targets=targets, choice=choice)
         listed = _LISTS[self.version.package or ""].get(f"{model.__name__}.{name}")
         codes = frozenset(listed.split() if listed else extra.get("enum_values") or ())
         check = self.version.types[kind]

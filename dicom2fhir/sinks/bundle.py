@@ -42,7 +42,7 @@ class OneBundle:
         """The entries of one study that are new."""
         assert self._seen is not None
         entries, problems = only_new(emission, self._seen)
-        for entry in entries:
+        for entry, _ in entries:
             self._outlet.write(self._separator(policy) + self._encode(emission.wrap(entry, policy)))
         return problems
 

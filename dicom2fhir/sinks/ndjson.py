@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dicom2fhir.encode import compact
 from dicom2fhir.sinks.files import Outlet
 from dicom2fhir.sinks.folder import OwnedFolder
 from dicom2fhir.sinks.once import only_new
 from dicom2fhir.storage import WholeFile, environment
 
 if TYPE_CHECKING:
-    from dicom2fhir.fhir.bundle import Emission, Entry
+    from dicom2fhir.fhir.bundle import Emission
     from dicom2fhir.fhir.policy import Policy
     from dicom2fhir.problems import Problem
     from dicom2fhir.sinks.base import Seen
@@ -41,7 +40,7 @@ class ResourceLines:
         """The resources of one study that are new."""
         assert self._seen is not None
         entries, problems = only_new(emission, self._seen)
-        self._outlet.write(b"".join(compact(entry.resource) + b"\n" for entry in entries))
+        self._outlet.write(b"".join(encoded + b"\n" for _, encoded in entries))
         return problems
 
     def finish(self) -> None:
@@ -77,18 +76,17 @@ class ResourceFolder:
         """The resources of one study that are new, each to the file of its type."""
         assert self._seen is not None
         entries, problems = only_new(emission, self._seen)
-        for entry in entries:
-            self._write(entry)
+        for entry, encoded in entries:
+            self._write(entry.type, encoded)
         self._studies += 1
         return problems
 
-    def _write(self, entry: Entry) -> None:
-        kind = entry.type
+    def _write(self, kind: str, encoded: bytes) -> None:
         if kind not in self._files:
             self._files[kind] = self._folder.create(f"{kind}.ndjson")
             self._lines[kind] = 0
         with environment("writing the output folder"):
-            self._files[kind].write(compact(entry.resource) + b"\n")
+            self._files[kind].write(encoded + b"\n")
         self._lines[kind] += 1
 
     def finish(self) -> None:

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from dicom2fhir.sinks.base import Seen
 
 
-def only_new(emission: Emission, seen: Seen) -> tuple[list[Entry], tuple[Problem, ...]]:
-    """The entries of a study that no earlier study wrote, and one note for each that differs from the earlier one."""
-    fresh: list[Entry] = []
+def only_new(emission: Emission, seen: Seen) -> tuple[list[tuple[Entry, bytes]], tuple[Problem, ...]]:
+    """The entries of a study that no earlier study wrote, and one note for each that differs from the earlier one.
+
+    With each entry come the bytes of its resource, which it was known by.
+    """
+    fresh: list[tuple[Entry, bytes]] = []
     problems: list[Problem] = []
     for entry in emission.entries:
-        digest = hashlib.sha256(compact(entry.resource)).digest()[:16]
-        novelty = seen.first_seen(entry.id, digest)
+        encoded = compact(entry.resource)
+        novelty = seen.first_seen(entry.id, hashlib.sha256(encoded).digest()[:16])
         if novelty == "new":
-            fresh.append(entry)
+            fresh.append((entry, encoded))
         elif novelty == "differs":
             problems.append(_difference(emission.study_uid, entry.type))
     return fresh, tuple(problems)

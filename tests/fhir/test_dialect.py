@@ -261,7 +261,7 @@ def _with(one: Study, bad: str) -> Study:
         replace(
             each,
             uid=said(each.uid),
-            instances=tuple(replace(i, uid=said(i.uid), sop_class=said(i.sop_class)) for i in each.instances),
+            instances=tuple(i._replace(uid=said(i.uid), sop_class=said(i.sop_class)) for i in each.instances),
         )
         for each in one.series
     )
