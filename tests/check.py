@@ -160,7 +160,7 @@ def text(found: dict[str, Any]) -> str:
 def _replay(
     found: Iterable[Found], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
 ) -> Iterator[Result]:
-    assert task == Task(pipeline._READER, (pipeline.Scope(),), pipeline._PREPARE)
+    assert task == Task(pipeline._READER, (pipeline.Scope(), "auto"), pipeline._PREPARE)
     for one in found:
         yield one, _readings()[one.path]
 
@@ -171,7 +171,7 @@ def _readings() -> dict[str, tuple[Any, ...]]:
     bodies: dict[bytes, str] = {}
     readings = {}
     source = (found for found in Paths([str(path) for path in FOLDERS.values()]) if isinstance(found, Found))
-    task = Task(pipeline._READER, (pipeline.Scope(),), pipeline._PREPARE)
+    task = Task(pipeline._READER, (pipeline.Scope(), "auto"), pipeline._PREPARE)
     for found, reading in read_all(source, task, Limits(), 2):
         if reading[0] == "header" and reading[2] is not None:
             bodies[reading[1]] = reading[2]
