@@ -1,192 +1,87 @@
-"""How fast the command is and how much memory it takes: `make bench`.
+"""How fast the command is and how much memory it takes, beside what others need for the same files: `make bench`.
 
-A generated tree (headers of 4-6 kB with about 190 elements, series as long as those of CT and MR, lengths of
-elements varying within a series as they do in real ones) is converted with default options, in turn with a plain
-`pydicom.dcmread(stop_before_pixels=True)` of the same files in one process. Ratios are what counts: machines differ.
+Everything runs on one generated tree (`bench_tree`), warm, in turn and several times; whole processes are timed.
+Ratios are what counts: machines differ, and so do minutes.
+
+    python tests/bench.py --show table,stages,slow     what `make bench` shows
+    python tests/bench.py --show million --large 1000000
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import random
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-ROOT = "1.2.826.0.1.3680043.10.1338.99"
-EXPLICIT = "1.2.840.10008.1.2.1"
-LENGTHS = {"CT": (2, 2, 24, 60, 120), "MR": (3, 20, 20, 24, 32, 120)}
-CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
-LONG = frozenset((b"OB", b"OW", b"SQ", b"UN", b"UT"))
-READ = """
+from bench_tree import decline_some, make_large_tree, make_tree
+from slow_storage import DELAY
+
+from dicom2fhir.dicom.records import Scope
+from dicom2fhir.pipeline import Options, convert
+from dicom2fhir.sinks.choose import choose
+from dicom2fhir.sources.base import Found
+from dicom2fhir.sources.directory import Paths
+from dicom2fhir.workers import Limits, Task, read_all
+
+DECLINED = 20
+"""One file in so many is declined by the scanner."""
+TAGS = """
+0008,0005 0008,0016 0008,0018 0008,0020 0008,0030 0008,0050 0008,0060 0008,0090 0008,1030 0008,103e
+0010,0010 0010,0020 0010,0030 0010,0040 0018,0015 0018,1030 0020,000d 0020,000e 0020,0011 0020,0013
+"""
+BARE = """
+import os, sys
+for line in sys.stdin:
+    fd = os.open(line[:-1], os.O_RDONLY)
+    os.read(fd, 16384)
+    os.close(fd)
+"""
+WALK = """
+import sys
+from dicom2fhir.dicom.header import quiet, read_file
+from dicom2fhir.dicom.records import Scope
+quiet()
+scope = Scope()
+for line in sys.stdin:
+    assert read_file(line[:-1], scope)[0] == "header"
+"""
+DCMREAD = """
 import sys, pydicom
 for line in sys.stdin:
     pydicom.dcmread(line[:-1], stop_before_pixels=True)
 """
 
-Row = tuple[int, bytes, bytes]
+
+class Tree(NamedTuple):
+    """A folder of files, the same with some that the scanner declines, and where output goes."""
+
+    root: Path
+    declined: Path
+    output: Path
+    paths: list[str]
 
 
-def text(tag: int, vr: str, value: str) -> Row:
-    """An element with a text value, padded to even length."""
-    raw = value.encode()
-    return tag, vr.encode(), raw + b" " * (len(raw) % 2) if vr != "UI" else raw + b"\0" * (len(raw) % 2)
+class Run(NamedTuple):
+    """How long something took, and the peak of its process tree: resident, and with shared pages counted once."""
 
-
-def encoded(rows: list[Row]) -> bytes:
-    """Elements in explicit VR little-endian."""
-    parts = []
-    for tag, vr, value in sorted(rows):
-        head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr)
-        length = struct.pack("<HI", 0, len(value)) if vr in LONG else struct.pack("<H", len(value))
-        parts += [head, length, value]
-    return b"".join(parts)
-
-
-def item(rows: list[Row]) -> bytes:
-    """An item of a sequence."""
-    content = encoded(rows)
-    return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
-
-
-def code(value: str, scheme: str, meaning: str) -> bytes:
-    """A code sequence's item."""
-    return item([text(0x00080100, "SH", value), text(0x00080102, "SH", scheme), text(0x00080104, "LO", meaning)])
-
-
-def preamble(sop_class: str, uid: str) -> bytes:
-    """128 bytes, DICM and the file meta information."""
-    meta = encoded(
-        [
-            (0x00020001, b"OB", b"\0\1"),
-            text(0x00020002, "UI", sop_class),
-            text(0x00020003, "UI", uid),
-            text(0x00020010, "UI", EXPLICIT),
-            text(0x00020012, "UI", f"{ROOT}.1"),
-        ]
-    )
-    return bytes(128) + b"DICM" + encoded([(0x00020000, b"UL", struct.pack("<I", len(meta)))]) + meta
-
-
-def study_rows(chance: random.Random, number: int, modality: str) -> list[Row]:
-    """What a study's instances share."""
-    return [
-        text(0x00080005, "CS", "ISO_IR 100"),
-        text(0x00080020, "DA", f"2024{1 + number % 12:02}{1 + number % 28:02}"),
-        text(0x00080030, "TM", f"{8 + number % 10:02}3015.{chance.randrange(10**6):06}"),
-        text(0x00080050, "SH", f"A{number:08}"),
-        text(0x00080070, "LO", "Bench Imaging Works"),
-        text(0x00080080, "LO", "Bench General Hospital"),
-        text(0x00080081, "ST", "1 Measurement Road, Benchtown"),
-        text(0x00080090, "PN", f"Referrer^Number {number % 17}"),
-        text(0x00080201, "SH", "+0100"),
-        text(0x00081010, "SH", f"STATION{number % 5}"),
-        text(0x00081030, "LO", f"{modality} of the bench, number {number}"),
-        (0x00081032, b"SQ", code(f"P{number % 40}", "99BENCH", "Benchmark procedure")),
-        text(0x00081090, "LO", f"Measurer {modality} 3000"),
-        text(0x00100010, "PN", f"Bench^Person {number}"),
-        text(0x00100020, "LO", f"BENCH-{number:06}"),
-        text(0x00100021, "LO", "BENCH"),
-        text(0x00100030, "DA", f"19{30 + number % 70}0102"),
-        text(0x00100040, "CS", "FM"[number % 2]),
-        text(0x00101010, "AS", "050Y"),
-        text(0x00181000, "LO", f"{10000 + number % 5}"),
-        text(0x00181020, "LO", "bench 1.0\\kernel 7"),
-        text(0x0020000D, "UI", f"{ROOT}.{number}"),
-        text(0x00200010, "SH", f"{number}"),
-    ]
-
-
-def series_rows(study: int, number: int, modality: str) -> list[Row]:
-    """What a series' instances share, private blocks included."""
-    rows = [
-        text(0x00080016, "UI", CLASSES[modality]),
-        text(0x00080021, "DA", f"2024{1 + study % 12:02}{1 + study % 28:02}"),
-        text(0x00080031, "TM", f"{8 + study % 10:02}{30 + number:02}00"),
-        text(0x00080060, "CS", modality),
-        text(0x0008103E, "LO", f"series {number} of the bench"),
-        text(0x00081050, "PN", f"Performer^Number {study % 7}"),
-        text(0x00081070, "PN", f"Operator^Number {study % 9}"),
-        text(0x00180015, "CS", "CHEST"),
-        text(0x00181030, "LO", f"protocol {number}"),
-        text(0x0020000E, "UI", f"{ROOT}.{study}.{number}"),
-        text(0x00200011, "IS", str(number)),
-        (0x00400275, b"SQ", item([text(0x00401001, "SH", f"R{study}"), text(0x00400007, "LO", "bench step")])),
-    ]
-    technique = range(0x00181100, 0x00181100 + 2 * 45, 2)
-    rows += [text(tag, "DS", f"{(tag * 7) % 1000}.{number}") for tag in technique]
-    for group in (0x00190000, 0x00290000):
-        rows.append(text(group | 0x10, "LO", "BENCH PRIVATE BLOCK"))
-        rows += [text(group | 0x1000 | n, "LO", f"private value {n} of series {number}") for n in range(38)]
-    return rows
-
-
-def instance_rows(chance: random.Random, uid: str, number: int) -> list[Row]:
-    """What is an instance's own; lengths vary as those of real positions and window values do."""
-    place = "\\".join(f"{chance.uniform(-400, 400):.{chance.randrange(1, 7)}f}" for _ in range(3))
-    rows = [
-        text(0x00080008, "CS", "ORIGINAL\\PRIMARY\\AXIAL"),
-        text(0x00080018, "UI", uid),
-        text(0x00080022, "DA", "20240105"),
-        text(0x00080032, "TM", f"{100000 + number % 50000}.{chance.randrange(10**6)}"),
-        text(0x00200013, "IS", str(number)),
-        text(0x00200032, "DS", place),
-        text(0x00200037, "DS", "1\\0\\0\\0\\1\\0"),
-        text(0x00201041, "DS", f"{chance.uniform(-400, 400):.{chance.randrange(1, 5)}f}"),
-        (0x00280010, b"US", struct.pack("<H", 512)),
-        (0x00280011, b"US", struct.pack("<H", 512)),
-        text(0x00281050, "DS", str(chance.randrange(-600, 1400))),
-        text(0x00281051, "DS", str(chance.randrange(1, 4000))),
-        (0x7FE00010, b"OW", bytes(256)),
-    ]
-    rows += [text(0x00282000 | n, "LO", f"{chance.randrange(10**9)}") for n in range(10, 30)]
-    return rows
-
-
-def series_lengths(files: int) -> Iterator[tuple[int, str, list[int]]]:
-    """(study number, modality, lengths of its series) until there are so many files."""
-    left, study = files, 0
-    while left > 0:
-        study += 1
-        modality = "CT" if study % 2 else "MR"
-        lengths = []
-        for length in LENGTHS[modality]:
-            lengths.append(min(length, left))
-            left -= lengths[-1]
-            if left <= 0:
-                break
-        yield study, modality, lengths
-
-
-def make_tree(root: Path, files: int) -> list[str]:
-    """Write the tree, the same for every run; returns the paths."""
-    chance = random.Random(1338)
-    paths = []
-    for study, modality, lengths in series_lengths(files):
-        shared = study_rows(chance, study, modality)
-        for number, length in enumerate(lengths, 1):
-            rows = shared + series_rows(study, number, modality)
-            folder = root / f"{study:04}" / f"{number:02}"
-            folder.mkdir(parents=True)
-            for instance in range(1, length + 1):
-                uid = f"{ROOT}.{study}.{number}.{instance}.{chance.randrange(10 ** chance.randrange(3, 9))}"
-                path = folder / f"IM{instance:05}"
-                own = instance_rows(chance, uid, instance)
-                path.write_bytes(preamble(CLASSES[modality], uid) + encoded(rows + own))
-                paths.append(str(path))
-    return paths
+    seconds: float
+    resident: int = 0
+    proportional: int = 0
 
 
 class TreeMemory(threading.Thread):
-    """Samples the memory of a process and all below it: resident bytes summed, and shared pages counted once (PSS)."""
+    """Samples the memory of a process and all below it."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -220,62 +115,261 @@ class TreeMemory(threading.Thread):
         self.join()
 
 
-def timed_read(paths: list[str]) -> float:
-    """Seconds of a plain read of all files in one process."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", READ], input="\n".join(paths) + "\n", text=True, check=True)
-    return time.perf_counter() - started
+# What is timed
 
 
-def timed_convert(root: Path, output: Path, files: int) -> tuple[float, TreeMemory]:
-    """Seconds and memory of a whole conversion with default options."""
-    command = [sys.executable, "-m", "dicom2fhir", "convert", str(root), "--format", "ndjson", "-q", "-o", str(output)]
-    started = time.perf_counter()
-    process = subprocess.Popen(command)
+def reading(program: str, tree: Tree) -> Run:
+    """A program that gets the paths on standard input, in one process."""
+    began = time.perf_counter()
+    text = "\n".join(tree.paths) + "\n"
+    subprocess.run([sys.executable, "-c", program], input=text, text=True, check=True, env=environment(tree.output))
+    return Run(time.perf_counter() - began)
+
+
+def scanning(tree: Tree) -> Run:
+    """GDCM's scanner for twenty tags; it converts nothing."""
+    tags = [part for tag in TAGS.split() for part in ("-t", tag)]
+    began = time.perf_counter()
+    subprocess.run(["gdcmscanner", "-d", str(tree.root), "-r", *tags], stdout=subprocess.DEVNULL, check=True)
+    return Run(time.perf_counter() - began)
+
+
+def converting(root: Path, files: int, output: Path, *options: str) -> Run:
+    """A whole conversion to NDJSON with default options, counted."""
+    command = [sys.executable, "-m", "dicom2fhir", "convert", str(root), "--format", "ndjson", "-q", *options]
+    began = time.perf_counter()
+    process = subprocess.Popen([*command, "-o", str(output / "out.ndjson")], env=environment(output))
     memory = TreeMemory(process.pid)
     memory.start()
     status = process.wait()
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - began
     memory.stop()
-    if status != 0 or output.read_bytes().count(b'"sopClass":') != files:
-        raise SystemExit(f"the conversion ended with {status}, or did not write {files} instances")
-    output.unlink()
-    return seconds, memory
+    with (output / "out.ndjson").open("rb") as lines:
+        written = sum(line.count(b'"sopClass":') for line in lines)
+    (output / "out.ndjson").unlink()
+    if status != 0 or written != files:
+        raise SystemExit(f"the conversion ended with {status} and wrote {written} of {files} instances")
+    return Run(seconds, memory.resident, memory.proportional)
+
+
+def environment(work: Path) -> dict[str, str]:
+    """This process's, with compiled modules as an installed package has them."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONPYCACHEPREFIX": str(work / "compiled"),
+    }
+
+
+def gdcm() -> bool:
+    """Whether GDCM's scanner is there, installed if that can be done."""
+    installed = subprocess.run([Path(__file__).with_name("gdcm.sh")], stdout=subprocess.DEVNULL, check=False)
+    return installed.returncode == 0
+
+
+# The table
+
+
+def table(tree: Tree, runs: int) -> None:
+    """Everything side by side, in turn."""
+    files = len(tree.paths)
+    rows: dict[str, Callable[[], Run]] = {
+        "bare open, read 16 kB, close, one process": lambda: reading(BARE, tree),
+        "the walk alone, one process": lambda: reading(WALK, tree),
+        "plain pydicom.dcmread, one process": lambda: reading(DCMREAD, tree),
+        "gdcmscanner, 20 tags, converts nothing": lambda: scanning(tree),
+        "convert": lambda: converting(tree.root, files, tree.output),
+        f"convert, 1 file in {DECLINED} declined": lambda: converting(tree.declined, files, tree.output),
+        "convert --reader pydicom": lambda: converting(tree.root, files, tree.output, "--reader", "pydicom"),
+    }
+    if not gdcm():
+        print("gdcmscanner cannot be installed here and is left out")
+        rows = {name: row for name, row in rows.items() if "gdcm" not in name}
+    taken: dict[str, list[Run]] = {name: [] for name in rows}
+    for turn in range(runs + 1):
+        for name, row in rows.items():
+            if turn or name.startswith(("convert", "bare")):  # the first turn warms caches and compiles
+                run = row()
+                taken[name] += [run] if turn else []
+    print_table(files, taken)
+
+
+def print_table(files: int, taken: dict[str, list[Run]]) -> None:
+    """Medians, and the median of the ratios to `convert` turn by turn."""
+    print(f"{'':44} {'s':>8} {'best':>8} {'files/s':>9} {'x convert':>10} {'peak MB':>8} {'shared once':>12}")
+    for name, all_runs in taken.items():
+        seconds = [run.seconds for run in all_runs]
+        middle = statistics.median(seconds)
+        ratios = [run.seconds / own.seconds for run, own in zip(all_runs, taken["convert"], strict=True)]
+        memory = (
+            f"{max(run.resident for run in all_runs) / 1e6:8.0f} {max(r.proportional for r in all_runs) / 1e6:12.0f}"
+        )
+        print(
+            f"{name:44} {middle:8.2f} {min(seconds):8.2f} {files / middle:9.0f} {statistics.median(ratios):10.2f}"
+            f" {memory if all_runs[0].resident else ''}",
+            flush=True,
+        )
+
+
+# Where the time goes
+
+
+class Stages(threading.Thread):
+    """Looks every millisecond which room of the package the main thread is in."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._main, self._done = threading.main_thread().ident, threading.Event()
+        self.seen: Counter[str] = Counter()
+
+    def run(self) -> None:
+        while not self._done.wait(0.001):
+            frame = sys._current_frames().get(self._main or 0)
+            while frame is not None and "/dicom2fhir/" not in frame.f_code.co_filename:
+                frame = frame.f_back
+            if frame is not None:
+                module = frame.f_code.co_filename.rpartition("/dicom2fhir/")[2].removesuffix(".py")
+                waits = module == "workers" and frame.f_code.co_name == "read"
+                self.seen["waiting for workers" if waits else module] += 1
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+
+
+def stages(tree: Tree) -> None:
+    """Where the parent process spends a conversion, by module, and what a file costs its reader, by way."""
+    sampled = Stages()
+    sampled.start()
+    began = time.perf_counter()
+    convert(
+        Paths([str(tree.root)]), choose(str(tree.output / "out.ndjson"), "ndjson"), Options(jobs=os.cpu_count() or 1)
+    )
+    seconds = time.perf_counter() - began
+    sampled.stop()
+    print(f"the parent process, {seconds:.2f} s in all:")
+    for module, count in sampled.seen.most_common(14):
+        print(f"{count / sampled.seen.total():7.1%}  {module}")
+    print("a file in its reading process:")
+    for name, micro in ways(tree):
+        print(f"{micro:7.1f} us  {name}")
+
+
+def ways(tree: Tree) -> list[tuple[str, float]]:
+    """Microseconds of each way to a record: the least of several, so that a busy machine says the same."""
+    from dicom2fhir.dicom import header
+    from dicom2fhir.dicom.predict import Predictions
+
+    scope = Scope()
+    chosen = tree.paths[:: max(1, len(tree.paths) // 4000)][:400] + tree.paths[:400]
+
+    def unpredicted(path: str) -> None:
+        header._readers["auto"]._predictions = Predictions()
+        header.read_file(path, scope)
+
+    def new(path: str) -> None:
+        header._readers.clear()
+        header.read_file(path, scope)
+
+    return [
+        ("bare open, fstat, read, close", least(bare, chosen)),
+        ("predicted by its series' layout", least(lambda path: header.read_file(path, scope), chosen)),
+        ("walked, its context known", least(unpredicted, chosen)),
+        ("walked, with a new context", least(new, chosen)),
+        ("read by pydicom", least(lambda path: header.read_file(path, scope, "pydicom"), chosen[:200])),
+    ]
+
+
+def bare(path: str) -> None:
+    """Nothing but the system calls."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fstat(fd)
+    os.pread(fd, 16384, 0)
+    os.close(fd)
+
+
+def least(deed: Callable[[str], object], paths: list[str]) -> float:
+    """Microseconds a path, each path's least of several."""
+    best = [1.0] * len(paths)
+    for _ in range(6):
+        for number, path in enumerate(paths):
+            began = time.perf_counter()
+            deed(path)
+            best[number] = min(best[number], time.perf_counter() - began)
+    return statistics.mean(best) * 1e6
+
+
+# Slow storage, and a lot of files
+
+
+def slow_storage(tree: Tree, files: int) -> None:
+    """Reading with five milliseconds added to every open, by as many processes; the ideal is the delay alone."""
+    task = Task("slow_storage:read_file", (Scope(),), "dicom2fhir.dicom.header:quiet")
+    found = [Found(path) for path in tree.paths[:files]]
+    print(f"{len(found)} files, {DELAY * 1000:.0f} ms more an open, reading alone (start of the processes included):")
+    print(f"{'--jobs':>8} {'s':>8} {'ideal':>8} {'share of the ideal':>20}")
+    for jobs in (1, 2, 4, 8, 16, 32):
+        began = time.perf_counter()
+        read = sum(reading[0] == "header" for _, reading in read_all(iter(found), task, Limits(), jobs))
+        seconds, ideal = time.perf_counter() - began, len(found) * DELAY / jobs
+        print(f"{jobs:8} {seconds:8.2f} {ideal:8.2f} {ideal / seconds:20.0%}", flush=True)
+        if read != len(found):
+            raise SystemExit(f"{read} of {len(found)} files were read")
+
+
+def million(work: Path, files: int) -> None:
+    """Many header-only files beside 20,000 of their kind: memory must not grow, nor the time of each."""
+    for count in (20_000, files):
+        root = work / f"large{count}"
+        make_large_tree(root, count)
+        size = sum(entry.stat().st_size for entry in islice((each for each in root.rglob("IM*")), 1000)) / min(
+            count, 1000
+        )
+        runs = [converting(root, count, work) for _ in range(3 if count <= 20_000 else 1)]
+        run = min(runs)
+        print(
+            f"{count:9} files of {size / 1000:.1f} kB: {run.seconds:8.2f} s, {run.seconds / count * 1e6:7.1f} us each, "
+            f"peak {run.resident / 1e6:.0f} MB resident, {run.proportional / 1e6:.0f} MB with shared pages once",
+            flush=True,
+        )
+        shutil.rmtree(root)
 
 
 def main() -> None:
-    """Make the tree, run the pairs, print one table."""
-    options = argparse.ArgumentParser(description=__doc__)
+    """Make the tree, show what is asked for."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--files", type=int, default=20_000)
     options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--slow-files", type=int, default=2_000)
+    options.add_argument("--large", type=int, default=1_000_000)
+    options.add_argument("--show", default="table,stages,slow")
+    options.add_argument("--work", type=Path, help="where the trees are made, on the disk to be measured")
     chosen = options.parse_args()
-    work = Path(tempfile.mkdtemp(prefix="dicom2fhir-bench-"))
+    show = set(chosen.show.split(","))
+    work = Path(tempfile.mkdtemp(prefix="dicom2fhir-bench-", dir=chosen.work))
     try:
-        paths = make_tree(work / "tree", chosen.files)
-        size = sum(os.path.getsize(path) for path in paths) / len(paths)
-        print(f"{len(paths)} files of {size / 1000:.1f} kB, {os.cpu_count()} processors", flush=True)
-        timed_read(paths)  # the page cache is warm for both sides
-        reads, converts, memories = [], [], []
-        for _ in range(chosen.runs):
-            reads.append(timed_read(paths))
-            seconds, memory = timed_convert(work / "tree", work / "out.ndjson", len(paths))
-            converts.append(seconds)
-            memories.append(memory)
+        if show & {"table", "stages", "slow"}:
+            show_tree(work, chosen, show)
+        if "million" in show:
+            million(work, chosen.large)
     finally:
         shutil.rmtree(work)
-    report(len(paths), reads, converts, memories)
 
 
-def report(files: int, reads: list[float], converts: list[float], memories: list[TreeMemory]) -> None:
-    """Medians, and the ratio run by run."""
-    ratios = sorted(read / convert for read, convert in zip(reads, converts, strict=True))
-    for name, seconds in (("plain dcmread, one process", reads), ("dicom2fhir convert", converts)):
-        middle = statistics.median(seconds)
-        print(f"{name:28} {middle:7.2f} s {files / middle:8.0f} files/s")
-    print(f"convert is {statistics.median(ratios):.2f} times as fast ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-    resident = max(memory.resident for memory in memories) / 1e6
-    proportional = max(memory.proportional for memory in memories) / 1e6
-    print(f"peak of the whole process tree: {resident:.0f} MB resident, {proportional:.0f} MB with shared pages once")
+def show_tree(work: Path, chosen: argparse.Namespace, show: set[str]) -> None:
+    """What is measured on the one tree."""
+    paths = make_tree(work / "tree", chosen.files)
+    decline_some(work / "tree", paths, work / "declined", DECLINED)
+    tree = Tree(work / "tree", work / "declined", work, paths)
+    size = sum(os.path.getsize(path) for path in paths) / len(paths)
+    print(f"{len(paths)} files of {size / 1000:.1f} kB, {os.cpu_count()} processors", flush=True)
+    if "table" in show:
+        table(tree, chosen.runs)
+    if "stages" in show:
+        stages(tree)
+    if "slow" in show:
+        slow_storage(tree, chosen.slow_files)
 
 
 if __name__ == "__main__":
