@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container
 from typing import Any, Literal
 
 from dicom2fhir.dicom.charsets import Charset, decoder
@@ -33,15 +33,14 @@ def canonical(values: Values, notes: list[Note]) -> str:
     return _encode({**values, "": notes} if notes else values)
 
 
-def decoded(tags: Iterable[int], elements: Elements, items: Items) -> tuple[Values, list[Note]]:
+def decoded(tags: Container[int], elements: Elements, items: Items) -> tuple[Values, list[Note]]:
     """What elements of these tags say, and what was wrong with them; raises Skipped."""
     decode = _Decoder(elements, items)
     values: Values = {}
     raws = elements.raws
-    for tag in tags:
-        raw = raws.get(tag)
-        if raw is not None:
-            decode.into(values, KEY_OBJECT_BY_TAG[tag], raw)
+    for tag in sorted(raws):
+        if tag in tags:
+            decode.into(values, KEY_OBJECT_BY_TAG[tag], raws[tag])
     return values, decode.notes
 
 
@@ -57,11 +56,11 @@ class _Decoder:
     def into(self, values: Values, element: Element, raw: Raw) -> None:
         """Put the decoded value under its keyword, unless it is blank or unusable."""
         if element.vr == "SQ":
-            value: Any = self._sequence(element, raw, self._encoding, self._charset)
+            found: Any = self._sequence(element, raw, self._encoding, self._charset)
         else:
-            value = self._text(element, raw, self._charset)
-        if value:
-            values[element.keyword] = value
+            found = self._text(element, raw, self._charset)
+        if found:
+            values[element.keyword] = found
 
     def _note(self, code: Code, element: Element) -> None:
         note = (code.value, element.keyword)
@@ -69,11 +68,11 @@ class _Decoder:
             self.notes.append(note)
 
     def _text(self, element: Element, raw: Raw, charset: Charset) -> str:
-        value = raw.value
-        if value is None or len(value) > TEXT_LIMIT or raw.undefined or raw.vr in NO_TEXT:
+        vr, value, undefined = raw
+        if value is None or len(value) > TEXT_LIMIT or undefined or vr in NO_TEXT:
             self._note(Code.VALUE_INVALID, element)
             return ""
-        if element.vr not in TEXT_VRS:
+        if element.vr not in TEXT_VRS or (value.isascii() and b"\x1b" not in value):
             return value.decode("latin-1").strip("\0 ")
         text, code = charset.decode(value, element.vr)
         if code is not None:

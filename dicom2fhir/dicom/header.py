@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 from dicom2fhir.codes import modality, sop_class
 from dicom2fhir.dicom import library, nested
 from dicom2fhir.dicom.decode import KEY_OBJECT_BY_TAG, canonical, decoded
-from dicom2fhir.dicom.elements import BY_TAG, ELEMENTS, KEY_OBJECT_ELEMENTS, Level
+from dicom2fhir.dicom.elements import BY_TAG, ELEMENTS, Level
 from dicom2fhir.dicom.keyobjects import KEY_OBJECT_SELECTION
 from dicom2fhir.dicom.predict import Predictions
 from dicom2fhir.dicom.raws import (
@@ -41,10 +41,9 @@ from dicom2fhir.dicom.values import BadValue, first_value, parse_uid
 from dicom2fhir.problems import Code
 
 _SHARED_TAGS: Final = tuple(e.tag for e in ELEMENTS if e.level is not Level.INSTANCE)
-_CONTEXT_TAGS: Final = tuple(tag for tag in _SHARED_TAGS if tag != CHARSET)
-_OWN_TAGS: Final = tuple(e.tag for e in ELEMENTS if e.level is Level.INSTANCE and e.tag != SOP_INSTANCE)
-_KEY_OBJECT_TAGS: Final = (*_OWN_TAGS, *(e.tag for e in KEY_OBJECT_ELEMENTS))
 _SHARED: Final = frozenset(_SHARED_TAGS)
+_CONTEXT_TAGS: Final = _SHARED - {CHARSET}
+_OWN_TAGS: Final = KEY_OBJECT_BY_TAG.keys() - _SHARED - {SOP_INSTANCE}
 _MODALITY: Final = 0x00080060
 _KEY_OBJECT: Final = Plans(KEY_OBJECT_BY_TAG)
 _KEY_OBJECT_UID: Final = KEY_OBJECT_SELECTION.encode()
@@ -154,8 +153,7 @@ class _Reader:
         known = self._contexts.get(key)
         context = known or self._new_context(elements)
         uid = _checked_uid(raws, SOP_INSTANCE, Code.NO_INSTANCE_UID, context.where)
-        is_key_object = _plain(raws, SOP_CLASS) == KEY_OBJECT_SELECTION
-        values, notes = decoded(_KEY_OBJECT_TAGS if is_key_object else _OWN_TAGS, elements, self._items)
+        values, notes = decoded(_OWN_TAGS, elements, self._items)
         own = canonical(values, notes)
         digest = digest_of(context.digest + own.encode("utf-8", "surrogatepass"))
         if elements.pixels_cut:

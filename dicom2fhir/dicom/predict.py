@@ -15,7 +15,7 @@ from dicom2fhir.dicom.scan import Scan, Span, Window
 
 _SERIES_KEPT = 256
 _BYTES_KEPT = 16 * 1024 * 1024
-_CONTEXTS_KEPT: Final = 64
+_CONTEXTS_KEPT: Final = 16
 _BUILDS: Final = 8
 """How often the layout of one series is made anew; after that it stays as it is."""
 _ELEMENT: Final = 40
@@ -49,7 +49,7 @@ class Predictions:
         """Take note of a file that was walked: of a series' first one, and of those that were not as predicted."""
         if not fits_layouts(found):
             return
-        self._make_room(found)
+        self._make_room(found, context)
         name = signature(found.data)
         series = self._series.get(name)
         if series is None:
@@ -58,9 +58,9 @@ class Predictions:
             series.correct(found, context, self._choice)
             self._latest = series.predicted(self._choice)
 
-    def _make_room(self, found: Scan) -> None:
+    def _make_room(self, found: Scan, context: Given) -> None:
         """All is forgotten when it becomes much."""
-        size = found.stop + _ELEMENT * len(found.starts)
+        size = found.stop + _ELEMENT * len(found.starts) + len(context.body)
         self._bytes += size
         if len(self._series) >= _SERIES_KEPT or self._bytes > _BYTES_KEPT:
             self._series.clear()

@@ -163,7 +163,9 @@ def test_a_change_of_any_byte_is_seen(tmp_path: Path) -> None:
     for number in range(1, 10):
         check(image(number), tmp_path)
     content = encode(image(10))
-    for at in range(len(content)):
+    pixels = content.rindex(b"\xe0\x7f\x10\0")
+    places = [*range(len(content)), *[at for at in range(pixels, pixels + 12) for _ in range(8)]]
+    for at in places:
         new = chance.choice((content[at] ^ 1 << chance.randrange(8), chance.randrange(256)))
         check(content[:at] + bytes([new]) + content[at + 1 :], tmp_path)
         check(image(11), tmp_path) if at % 50 == 0 else None
@@ -237,6 +239,17 @@ def test_a_layout_fits_what_it_was_made_of_whatever_is_said_to_vary() -> None:
         values = Layout(one, numbers).match(content, len(content))
         assert values is not None
         assert len(values) == len(numbers) + 1
+
+
+@pytest.mark.parametrize(("vr", "fits"), [(b"SQ", True), (b"UN", True), (b"OB", False), (b"UT", False)])
+def test_a_value_of_undefined_length_is_stepped_over_where_it_is_a_sequence(vr: bytes, fits: bool) -> None:
+    content = encode(image(1), undefined=True)
+    one = scan(Window(content, len(content)))
+    assert one is not None
+    sequence = content.index(b"\x08\0\x40\x11SQ")
+    changed = content[: sequence + 4] + vr + content[sequence + 6 :]
+    layout = Layout(one._replace(data=changed), [one.starts.index(sequence)])
+    assert (layout.match(changed, len(changed)) is not None) is fits
 
 
 def test_a_signature_is_the_series_uid() -> None:

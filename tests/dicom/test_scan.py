@@ -50,9 +50,9 @@ def sample(**keywords: Any) -> Dataset:
     return put(ds, 0x00091002, "UN", b"unknown ")
 
 
-def with_bytes(inserted: bytes, **keywords: Any) -> bytes:
-    content = encode(dataset(**keywords))
-    at = content.index(BEFORE_THE_PATIENT)
+def with_bytes(inserted: bytes, before: bytes = BEFORE_THE_PATIENT) -> bytes:
+    content = encode(dataset())
+    at = content.index(before)
     return content[:at] + inserted + content[at:]
 
 
@@ -161,15 +161,22 @@ def test_a_value_that_is_wanted_is_read_where_the_file_ends_with_it() -> None:
     assert found.elements().raws[0x00321066].value == b"x" * 60_000
 
 
+def test_a_wanted_value_at_the_end_of_a_file_beyond_the_bound_is_declined() -> None:
+    content = encode(put(bare(**{**META, "ReasonForVisit": "x" * 60_000}), 0x00091003, "OB", bytes(1_000_000)))
+    window = Counted(content)
+    assert scan(window) is None
+    window.close()
+
+
 META = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "SOPInstanceUID": "1.2.3", "StudyInstanceUID": "1.2"}
 
 
-def test_what_lies_beyond_a_mebibyte_is_declined() -> None:
+def test_what_lies_beyond_a_mebibyte_is_declined_and_not_read() -> None:
     content = encode(put(sample(), 0x00091003, "OB", bytes(1_200_000)))
     window = Counted(content)
     assert scan(window) is None
     window.close()
-    assert len(window.data) <= 1 << 20
+    assert len(window.data) == FIRST_READ
 
 
 def test_pixel_data_of_any_size_may_be_cut() -> None:
@@ -205,16 +212,17 @@ def element(head: bytes, value: bytes = b"") -> bytes:
         with_bytes(element(b"\x09\0\x01\x10\0\0", b"12")),
         with_bytes(element(b"\x09\0\x01\x10XX", b"12")),
         with_bytes(element(b"\x08\0\x05\0CS", b"ISO_IR 100")),
+        with_bytes(b"\x08\0\x05\0UT\0\0" + (70_000).to_bytes(4, "little") + b" " * 70_000, before=b"\x08\0\x16\0UI"),
         with_bytes(b"\x09\0\x01\x10OB\0\0" + UNDEFINED + b"\xfe\xff\xdd\xe0" + bytes(4)),
         with_bytes(b"\x09\0\x01\x10SQ\0\0" + UNDEFINED + b"\xfe\xff\xdd\xe0" + b"\1\0\0\0"),
         with_bytes(b"\xfe\xff\x0d\xe0" + bytes(4)),
         with_bytes(bytes(8)),
         with_bytes(b"\x09\0\x01\x10OB\0\0\0\0\0\x7f"),
-        with_bytes(b"\x08\0\x05\0UT\0\0" + (70_000).to_bytes(4, "little") + b" " * 70_000, SpecificCharacterSet=None),
         encode(sample())[:500],
         encode(dataset(SOPInstanceUID=None)),
         encode(dataset(PixelData=None)) + bytes(3),
         encode(dataset(PixelData=None)) + b"\xfe\xff\x0d\xe0" + bytes(4),
+        encode(dataset(PixelData=None)) + b"\xfe\xff\x0d\xe0UT\0\0" + bytes(4),
         encode(sample(), DEFLATED)[:-20],
         encode(sample())[:132] + b"\0\0\0\0\4\0\0\0\x0a\0\0\0" + encode(sample(), meta=False),
         encode(sample(), meta=False, preamble=False, SOPInstanceUID="x").replace(b"1.2.", b"x.y."),
