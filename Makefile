@@ -12,9 +12,14 @@ run: $(READY) ## convert testdata/clean: one Bundle a line on standard output
 test: $(READY) ## all tests that need no server and no Java
 	$(BIN)/python -m pytest
 
-test-real: $(READY) ## what we write before the official referee; installs a JDK and Maven where they are missing
+test-real: $(READY) ## the official referee, real FHIR servers, a real archive; installs what is missing
 	tests/referee/build.sh
+	tests/hapi/build.sh
+	tests/orthanc/install.sh
 	$(BIN)/python -m pytest tests/real
+
+serve: $(READY) ## a real FHIR server to try things on: HAPI FHIR, R4, in memory, at http://127.0.0.1:8080/baseR4
+	$(BIN)/python tests/real/servers.py r4 --port 8080
 
 MUTANTS ?= 20000
 SEED ?= 1
@@ -36,7 +41,7 @@ expected: $(READY) ## write test data, golden output and the README's tables ane
 	$(BIN)/python tests/readme.py --write
 
 clean:
-	rm -rf $(VENV) build dist tests/referee/target *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist tests/*/target *.egg-info .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' 1>&2

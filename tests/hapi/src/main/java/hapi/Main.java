@@ -9,13 +9,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * `java -jar hapi.jar VERSION PORT [--lenient] [--no-update-as-create]`: a FHIR server on 127.0.0.1 that forgets all
- * when it ends. Port 0 chooses one. The base address is printed as one line when the server answers. It ends when its
- * standard input does, so that it never outlives who started it. Exit code 1 when it cannot serve, 2 on wrong usage.
+ * `java -jar hapi.jar VERSION PORT [FLAG...]`: a FHIR server on 127.0.0.1 that forgets all when it ends. Port 0 chooses
+ * one. The base address is printed as one line when the server answers. It ends when its standard input does, so that
+ * it never outlives who started it. Exit code 1 when it cannot serve, 2 on wrong usage.
  */
 public final class Main {
 
@@ -25,7 +26,7 @@ public final class Main {
             "r4", Release.R4,
             "r4b", Release.R4B,
             "r5", Release.R5);
-    private static final Set<String> FLAGS = Set.of("--lenient", "--no-update-as-create");
+    private static final Set<String> FLAGS = Set.of("--cache-searches", "--lenient", "--no-update-as-create");
 
     private Main() {}
 
@@ -33,8 +34,8 @@ public final class Main {
         Set<String> flags = new HashSet<>(List.of(arguments).subList(Math.min(2, arguments.length), arguments.length));
         Release release = arguments.length < 2 ? null : RELEASES.get(arguments[0].toLowerCase(Locale.ROOT));
         if (release == null || !arguments[1].matches("\\d{1,5}") || !FLAGS.containsAll(flags)) {
-            System.err.println("usage: java -jar hapi.jar " + String.join("|", RELEASES.keySet().stream().sorted().toList())
-                    + " PORT [--lenient] [--no-update-as-create]");
+            System.err.println("usage: java -jar hapi.jar " + String.join("|", new TreeSet<>(RELEASES.keySet()))
+                    + " PORT [" + String.join("] [", new TreeSet<>(FLAGS)) + "]");
             System.exit(2);
         }
         // Libraries write to standard output now and then: it is kept for the address alone.

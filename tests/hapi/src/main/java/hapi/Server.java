@@ -60,7 +60,9 @@ final class Server {
 
     private JpaStorageSettings settings() {
         JpaStorageSettings settings = new JpaStorageSettings();
-        settings.setReuseCachedSearchResultsForMillis(null);
+        if (!flags.contains("--cache-searches")) {
+            settings.setReuseCachedSearchResultsForMillis(null);
+        }
         if (flags.contains("--no-update-as-create")) {
             settings.setResourceClientIdStrategy(ClientIdStrategyEnum.NOT_ALLOWED);
         }
