@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-real fuzz check bench expected clean
+.PHONY: run test test-real serve fuzz check bench expected clean
 
 run: $(READY) ## convert testdata/clean: one Bundle a line on standard output
 	@$(BIN)/dicom2fhir convert testdata/clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -15,6 +16,8 @@ ORDER = (
     "ProcedureRequest", "Procedure", STUDY, *sorted(OURS - {STUDY, "Endpoint"}),
 )  # fmt: skip
 """Types of resources, those that others refer to first."""
+_URL = re.compile(r"[A-Z][A-Za-z]{1,63}(/(?!\.\.?$)[A-Za-z0-9.-]{1,64}|\?[!-\"$-~]+)?")
+"""Where an entry may be written: a type, a resource, or what a search finds. Anything else could lead elsewhere."""
 _TOGETHER = 50
 """Bare resources that make up one Bundle, at most."""
 
@@ -51,7 +54,9 @@ def _is_entry(entry: Any) -> bool:
     if not isinstance(resource, dict) or not isinstance(request, dict):
         return False
     texts = (resource.get("resourceType"), request.get("url"), entry.get("fullUrl"))
-    return request.get("method") in ("PUT", "POST") and all(isinstance(text, str) for text in texts)
+    if request.get("method") not in ("PUT", "POST") or not all(isinstance(text, str) for text in texts):
+        return False
+    return _URL.fullmatch(request["url"]) is not None
 
 
 def _by_study(listed: list[Json]) -> Iterator[list[Json]]:
@@ -114,7 +119,7 @@ def _put(resource: Any) -> Json:
     if not isinstance(resource, dict) or not resource.get("id"):
         raise NoFhir("a resource without an id")
     where = address(f"{resource.get('resourceType')}/{resource['id']}")
-    if where is None:
+    if where is None or not isinstance(resource.get("resourceType"), str):
         raise NoFhir("a resource without a type, or with an id that is none")
     return {
         "fullUrl": f"urn:uuid:{uuid5(NAMESPACE_URL, where)}",

@@ -11,7 +11,7 @@ from typing import Any
 
 from dicom2fhir.encode import compact
 from dicom2fhir.fhir.identity import identifier_query, search_value
-from dicom2fhir.fhir.stored import references
+from dicom2fhir.fhir.stored import objects, references
 
 Json = dict[str, Any]
 
@@ -20,6 +20,7 @@ OURS = frozenset(
     (STUDY, "Endpoint", "ImagingSelection", "ImagingManifest", "ImagingObjectSelection", "Basic", "DocumentReference")
 )
 """The types whose resources are written as the user chose; all others are only created where nothing is found."""
+_DICOM = "urn:dicom:uid"
 _SUBJECTS = ("subject", "patient")
 _NAME = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _UID = re.compile(r"(?:urn:oid:)?([0-9.]{1,64})")
@@ -97,7 +98,7 @@ def only_creates(entry: Json) -> bool:
 
 def study_uid(study: Json) -> str:
     """The Study Instance UID of an ImagingStudy; empty where it names none."""
-    values = [study.get("uid"), *(each.get("value") for each in study.get("identifier", ()) if _dicom(each))]
+    values = [study.get("uid"), *_named(study)]
     found = (_UID.fullmatch(value) for value in values if isinstance(value, str))
     return next((match[1] for match in found if match), "")
 
@@ -109,12 +110,13 @@ def search(study: Json) -> str | None:
     """
     if isinstance(study.get("uid"), str):
         return f"study={search_value(study['uid'])}"
-    own = next((each for each in study.get("identifier", ()) if _dicom(each) and each.get("value")), None)
-    return identifier_query(own["system"], own["value"]) if own else None
+    own = next((value for value in _named(study) if isinstance(value, str) and value), None)
+    return identifier_query(_DICOM, own) if own else None
 
 
-def _dicom(identifier: Any) -> bool:
-    return isinstance(identifier, dict) and identifier.get("system") == "urn:dicom:uid"
+def _named(study: Json) -> list[Any]:
+    """The UIDs among the identifiers of an ImagingStudy, as they stand there."""
+    return [each.get("value") for each in objects(study.get("identifier")) if each.get("system") == _DICOM]
 
 
 def _name(entry: Json) -> str | None:

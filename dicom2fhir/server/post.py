@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Places = dict[str, str]
 """fullUrl -> the reference that the server gave."""
+_WELL = range(200, 300)
 _CONFLICT = 409
 _NOT_DONE = frozenset((408, _CONFLICT, 425, 429, 503))
 """Statuses of what was turned away before anything was done."""
@@ -103,7 +104,7 @@ class Poster:
             failed = [each for each in zip(group, verdicts, strict=True) if each[1].kind == "retry"]
             if not failed:
                 break
-            group = [entry for entry, _ in failed]
+            group = _moved([entry for entry, _ in failed], places)
             self._check_patience(failed, attempt, answer.status == _CONFLICT)
             await self._client.pause(attempt, answer)
             answer = await self._transmit(group, bundle_type)
@@ -123,9 +124,7 @@ class Poster:
 
     def _verdicts(self, group: list[Json], answer: Answer) -> list[EntryVerdict]:
         """What became of each entry. Raises for what was not done and is not to be tried again as it is."""
-        verdicts = [judge_single(answer, group[0])] if self._manner.single else judge(answer, group)
-        if verdicts is None:
-            raise Unsettled
+        verdicts = self._judged(group, answer)
         if any(denies_own_ids(verdict.status, verdict.outcome, group) for verdict in verdicts):
             raise ServerMisconfigured(OWN_IDS_DENIED.sentence)
         for entry, verdict in zip(group, verdicts, strict=True):
@@ -133,6 +132,17 @@ class Poster:
                 raise _conflict(group, verdict)
             if verdict.kind == "refused":
                 raise _refusal(entry, verdict)
+        return verdicts
+
+    def _judged(self, group: list[Json], answer: Answer) -> list[EntryVerdict]:
+        """As the server says. Raises Unsettled where somebody else has answered, or it said nothing that tells."""
+        if not self._manner.single:
+            verdicts = judge(answer, group)
+        else:
+            foreign = answer.cut or (answer.body and answer.json() is None)
+            verdicts = None if foreign and answer.status in _WELL else [judge_single(answer, group[0])]
+        if verdicts is None:
+            raise Unsettled
         return verdicts
 
     async def _locate(self, group: list[Json], places: Places) -> Places:

@@ -30,13 +30,13 @@ class Shelf:
         self._known: OrderedDict[str, Json] = OrderedDict()
 
     async def find_all(self, queries: Sequence[tuple[str, str]]) -> list[list[str]]:
-        """For each (search, Study Instance UID): the ids of the studies that it finds."""
+        """For each (search, Study Instance UID): the ids of the studies that it finds; none for what has no study."""
         together: dict[str, list[int]] = {}
         for number, (query, uid) in enumerate(queries):
             name, _, value = query.partition("=")
             if self._in_bulk and uid and value and "&" not in value:
                 together.setdefault(name, []).append(number)
-        found: list[list[str] | None] = [None] * len(queries)
+        found: list[list[str] | None] = [None if query else [] for query, _ in queries]
         for name, numbers in together.items():
             if len(numbers) > 1:
                 await self._find_some(name, numbers, queries, found)

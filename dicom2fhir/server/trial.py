@@ -10,7 +10,7 @@ from dicom2fhir.fhir.bundle import bundle
 from dicom2fhir.fhir.dialect import render
 from dicom2fhir.model import Endpoint, Identifier, Instance, Modality, Patient, Series, Study
 from dicom2fhir.server.answer import Answer, KeepsFailing, Unclear
-from dicom2fhir.server.parcels import STUDY, Json, entries, kind, study_entry, study_uid
+from dicom2fhir.server.parcels import STUDY, Json, entries, kind, study_entry, study_uid, target
 from dicom2fhir.server.plan import Planner
 from dicom2fhir.server.post import Places, Poster
 from dicom2fhir.server.refusal import Changed, Refused, Unsettled
@@ -66,7 +66,7 @@ class Trial:
         except (Changed, Unsettled, Unclear, KeepsFailing):
             self.steps.append(Step("send a study", False, "the server gave no answer that can be relied on"))
         finally:
-            await self._remove(places)
+            await self._remove(places or await self._whereabouts())
 
     async def _read(self, places: Places) -> None:
         """Read it, and see that nothing would be written if it came again."""
@@ -78,6 +78,23 @@ class Trial:
         if found and where:
             plan = await self._planner.plan(self._made, [where.partition("/")[2]])
             self.steps.append(Step("send it again", plan.fate in ("unchanged", "skipped"), plan.fate))
+
+    async def _whereabouts(self) -> Places:
+        """Where what was sent is, as far as it is anywhere, after an answer that does not tell."""
+        found: Places = {}
+        for entry in entries(self._made):
+            query = self._planner.query(self._made) if kind(entry) == STUDY else None
+            where = f"{STUDY}?{query[0]}" if query else target(entry)
+            held = await self._held(where) if where else None
+            if held is not None:
+                found[entry["fullUrl"]] = f"{kind(entry)}/{held[0]['id']}"
+        return found
+
+    async def _held(self, where: str) -> tuple[Json, str | None] | None:
+        try:
+            return await (self._shelf.look if "?" in where else self._shelf.read)(where)
+        except (Refused, Unsettled, KeepsFailing):
+            return None
 
     async def _remove(self, places: Places) -> None:
         """The study first, then what it refers to."""

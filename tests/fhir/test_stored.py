@@ -99,6 +99,7 @@ def test_a_condition_is_read_back(system: str, value: str, before: str) -> None:
         "identifier=%7C12",
         "identifier=http%3A%2F%2Fa.test%7C",
         "identifier=a%7Cb,c%7Cd",
+        "identifier=a%7Cb,c",
         "identifier=a%7Cb%7Cc",
         "identifier=a%7Cb&_count=1",
         "name=a%7Cb",
@@ -423,6 +424,14 @@ def test_an_entry_is_followed_to_whom_it_stands_for(theirs: Any, known: Any, ans
     assert stored.same_patient(theirs, ours, known, bundle) is answer
     assert stored.same_patient(theirs, stored.resolve(ours, bundle, known), known, bundle) is answer
     assert not stored.same_patient(theirs, ours, known)  # nothing tells what the reference stands for
+
+
+def test_an_entry_that_is_put_is_where_it_is_put() -> None:
+    ours, bundle = created()
+    bundle["entry"][0]["request"] = {"method": "PUT", "url": "Patient/1"}
+    assert stored.same_patient(at("Patient/1"), ours, {}, bundle)
+    for theirs in (at("Patient/2"), inside(), by(MINE)):
+        assert not stored.same_patient(theirs, ours, {"Patient/2": PATIENT}, bundle)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -47,10 +47,10 @@ def stock(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the referee was given and what groups of warnings it gave, and what real servers answered."""
-    from stock import SAID
+    from shown import SHOWN
     from verdicts import SUMMARY
 
-    for title, lines in (("official referee", SUMMARY), ("real servers", SAID)):
+    for title, lines in (("official referee", SUMMARY), *SHOWN.items()):
         if lines:
             terminalreporter.section(title)
         for line in lines:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from faulttable import ROWS, Row, lacks, play
 
-
 QUICK = [row for row in ROWS if row.fault != "no such host"]  # who says so may take its time: see tests/real
 
 
