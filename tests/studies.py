@@ -151,7 +151,7 @@ performers = (
     | st.builds(model.Performer, st.just("device"), devices)
     | st.builds(model.Performer, st.just("institution"), organizations)
 )
-instances = st.builds(Instance, uids, uids, maybe(numbers), maybe(words), maybe(numbers))
+instances = st.builds(Instance, uids, uids, maybe(numbers), maybe(words), maybe(numbers), maybe(texts))
 
 
 @st.composite
