@@ -374,6 +374,20 @@ def test_no_side_is_said_of_what_is_on_the_other_side(version: str) -> None:
     assert merged(serve(left), left)["series"][0]["laterality"] == entry_of(left)["resource"]["series"][0]["laterality"]
 
 
+def test_the_sides_of_r6_are_those_of_whoever_lists_all_instances() -> None:
+    ((left, right, both),) = halves("r6", "laterality-mixed")
+    sides = [sites_of(study_of(serve(one))) for one in (left, right, both)]
+    assert ['"laterality"' in one for (one,) in sides] == [True, True, False]
+    assert sites_of(merged(serve(left), both)) == sites_of(merged(serve(both), left)) == sides[2]
+    for first, second in ((left, right), (right, left)):
+        assert sites_of(merged(serve(first), second)) == sorted(sides[0] + sides[1])
+
+
+def sites_of(study: Any) -> list[str]:
+    (one,) = content(study)["series"]
+    return sorted(json.dumps(each, sort_keys=True) for each in one["bodySite"])
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_halves_that_know_the_patient_by_other_numbers_are_not_joined(version: str) -> None:
     for first, second, _ in halves(version, "issuer-in-part", "patient-id-in-part"):
@@ -438,6 +452,23 @@ def test_each_series_is_looked_at_by_itself() -> None:
     result = merged(serve(stored), ours)
     assert result["description"] == "old"
     assert [one["description"] for one in result["series"]] == ["new", "old"]
+
+
+def test_an_instance_that_both_list_is_as_ours_has_it() -> None:
+    def titled(title: str, *numbers: int) -> Series:
+        one = numbered(*numbers)
+        return replace(one, instances=tuple(each._replace(title=title) for each in one.instances))
+
+    result = merged(serve(export("r4", one=titled("old", 1, 2))), export("r4", one=titled("new", 2, 3)))
+    assert [each["title"] for each in result["series"][0]["instance"]] == ["old", "new", "new"]
+
+
+def test_a_uid_is_one_whether_it_is_written_as_an_oid_or_not() -> None:
+    ours = export("r4", one=numbered(1, 2))
+    (one,) = study_of(serve(ours))["series"]
+    as_oids = [each | {"uid": f"urn:oid:{each['uid']}"} for each in one["instance"]]
+    held = edited(ours, series=[one | {"uid": f"urn:oid:{one['uid']}", "instance": as_oids}])
+    assert merged(held, export("r4", one=numbered(1, 2, 3)))["numberOfInstances"] == 3
 
 
 def test_what_only_one_of_them_says_is_said() -> None:
