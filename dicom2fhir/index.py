@@ -1,8 +1,9 @@
 """StudyIndex: headers in any order go in, studies in order come out.
 
-A temporary SQLite file holds each context once and a slim row an instance, so memory does not grow with the number
-of files. It also keeps the problems, because a damaged archive has millions. The file has mode 0600 and loses its
-name as soon as it is open: however the process ends, nothing of it stays.
+A temporary SQLite file holds each context once, the instances in the runs in which they came, and two numbers an
+instance that show which of them came twice; so memory does not grow with the number of files. It also keeps the
+problems, because a damaged archive has millions. The file has mode 0600 and loses its name as soon as it is open:
+however the process ends, nothing of it stays.
 """
 
 from __future__ import annotations
@@ -12,9 +13,22 @@ import sqlite3
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import groupby, repeat
+from operator import attrgetter, itemgetter
 from typing import Literal
 
-from dicom2fhir.dicom.records import Context, InstanceRecord, StudyRecords, parse_context, parse_owns
+from dicom2fhir.dicom.record import digest_of
+from dicom2fhir.dicom.records import (
+    Context,
+    InstanceRecord,
+    StudyRecords,
+    canonical,
+    comparable,
+    parse_context,
+    parse_row,
+)
+from dicom2fhir.dicom.runs import Member, repack, said, unpack
 from dicom2fhir.errors import EnvironmentFailed
 from dicom2fhir.problems import Bucket, Code, Problem
 
@@ -26,8 +40,10 @@ PRAGMA cache_size = -16384;
 CREATE TABLE series (id INTEGER PRIMARY KEY, study TEXT NOT NULL, uid TEXT NOT NULL, UNIQUE (study, uid));
 CREATE TABLE contexts (id INTEGER PRIMARY KEY, series INTEGER NOT NULL, digest BLOB NOT NULL UNIQUE,
                        body TEXT NOT NULL);
-CREATE TABLE instances (series INTEGER NOT NULL, uid TEXT NOT NULL, digest BLOB NOT NULL, context INTEGER NOT NULL,
-                        own TEXT NOT NULL, path BLOB NOT NULL);
+CREATE TABLE runs (series INTEGER NOT NULL, context INTEGER NOT NULL, uids TEXT NOT NULL, rest BLOB NOT NULL);
+CREATE TABLE marks (mark INTEGER NOT NULL, series INTEGER NOT NULL);
+CREATE TABLE shared (uid TEXT NOT NULL, series INTEGER NOT NULL);
+CREATE TABLE counts (series INTEGER PRIMARY KEY, instances INTEGER NOT NULL);
 CREATE TABLE problems (code TEXT NOT NULL, place TEXT NOT NULL, path BLOB NOT NULL, message TEXT NOT NULL,
                        count INTEGER NOT NULL);
 CREATE TABLE undelivered (code TEXT NOT NULL, place TEXT NOT NULL, path BLOB NOT NULL, message TEXT NOT NULL,
@@ -36,40 +52,30 @@ CREATE TABLE notes (code TEXT NOT NULL, place TEXT NOT NULL, path BLOB NOT NULL,
                     count INTEGER NOT NULL, PRIMARY KEY (code, place, path)) WITHOUT ROWID;
 CREATE TABLE resources (id TEXT PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID;
 """
-_DUPLICATES = (
-    """
-    CREATE TABLE repeated AS
-    SELECT series, uid, min(digest) AS kept FROM instances GROUP BY series, uid HAVING count(*) > 1
-    """,
-    """
-    CREATE TABLE aside AS SELECT id, same FROM (
-        SELECT i.rowid AS id, i.digest = r.kept AS same,
-               row_number() OVER (PARTITION BY i.series, i.uid ORDER BY i.digest, i.own, i.path) AS place
-        FROM repeated r JOIN instances i ON i.series = r.series AND i.uid = r.uid
-    ) WHERE place > 1
-    """,
-    f"""
-    INSERT INTO problems
-    SELECT iif(a.same, '{Code.DUPLICATE_IDENTICAL}', '{Code.DUPLICATE_CONFLICTING}'),
-           s.study || '/' || s.uid || '/' || i.uid, i.path, '', 1
-    FROM aside a JOIN instances i ON i.rowid = a.id JOIN series s ON s.id = i.series
-    """,
-    "DELETE FROM instances WHERE rowid IN (SELECT id FROM aside)",
-    "DROP TABLE aside",
-    "DROP TABLE repeated",
-)
-"""What sets duplicates aside. Of records with one digest the path decides which is called the duplicate, no more."""
-_SHARED = f"""
+"""`marks` are hashes of SOP Instance UIDs, equal for equal ones; `shared` are the UIDs of marks that came twice.
+
+`counts` says how many instances a series has, without those that came twice.
+"""
+_TWICE = """
+    CREATE TABLE twice AS
+    SELECT series, mark FROM marks WHERE mark IN (SELECT mark FROM marks GROUP BY mark HAVING count(*) > 1)
+"""
+_IN_TWO_SERIES = f"""
     INSERT INTO notes
     SELECT '{Code.INSTANCE_IN_TWO_SERIES}', s.study || '/' || s.uid || '/' || i.uid, x'', '', 1
-    FROM instances i JOIN series s ON s.id = i.series
-    WHERE i.uid IN (SELECT uid FROM instances GROUP BY uid HAVING count(*) > 1)
+    FROM shared i JOIN series s ON s.id = i.series
+    WHERE i.uid IN (SELECT uid FROM shared GROUP BY uid HAVING count(*) > 1)
 """
-_BATCH = 2000
+_BATCH = 4096
 _CONTEXTS_KEPT = 4096
-
+_SERIES_KEPT = 16
+_uid = attrgetter("uid")
 
 _MACHINE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+
+
+_Copy = tuple[int, Member]
+"""An instance, and the number of its context."""
 
 
 class StudyIndex:
@@ -83,8 +89,10 @@ class StudyIndex:
             self._db = _temporary_database()
         except (OSError, sqlite3.OperationalError):
             raise EnvironmentFailed("no temporary file can be made for the study index (TMPDIR says where)") from None
-        self._rows: list[tuple[int, str, bytes, int, str, bytes]] = []
+        self._runs: list[tuple[int, int, str, bytes]] = []
+        self._marks: list[tuple[int, int]] = []
         self._ids: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
+        self._uids = lru_cache(maxsize=_SERIES_KEPT)(self._read_uids)
 
     def __enter__(self) -> StudyIndex:
         return self
@@ -98,16 +106,22 @@ class StudyIndex:
         """Let go of the temporary file."""
         self._db.close()
 
-    def add(self, digest: bytes, body: str | None, uid: str, own: str, record: bytes, path: str) -> None:
-        """Take one header record (see `dicom.header.Record`); `path` is the file it came from."""
+    def add(self, digest: bytes, body: str | None, uids: str, rest: bytes) -> None:
+        """Take a run of header records (see `dicom.runs.Run`)."""
         series, context = self._context(digest, body)
-        self._rows.append((series, uid, record, context, own, os.fsencode(path)))
-        if len(self._rows) >= _BATCH:
+        self._runs.append((series, context, uids, rest))
+        self._marks += zip(map(hash, uids.split("\n")), repeat(series))
+        if len(self._marks) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        self._db.executemany("INSERT INTO instances VALUES (?, ?, ?, ?, ?, ?)", self._rows)
-        self._rows.clear()
+        self._keep_runs(self._runs)
+        self._db.executemany("INSERT INTO marks VALUES (?, ?)", self._marks)
+        self._runs.clear()
+        self._marks.clear()
+
+    def _keep_runs(self, runs: Iterable[tuple[int, int, str, bytes]]) -> None:
+        self._db.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", runs)
 
     def _context(self, digest: bytes, body: str | None) -> tuple[int, int]:
         """(series, context) ids. A reader gives the body once, so what fell out of the cache is looked up."""
@@ -154,19 +168,60 @@ class StudyIndex:
         return {Code(code): count for code, count in rows}
 
     def settle(self) -> None:
-        """End of the crawl: sort, and set duplicates aside. Of several the record with the lowest digest stays."""
+        """End of the crawl: set duplicates aside. Of several the record with the lowest digest stays."""
         self._flush()
-        self._db.execute("CREATE INDEX in_series ON instances (series, uid, digest)")
-        self._set_duplicates_aside()
-        self._note_shared_instances()
+        self._db.execute("CREATE INDEX of_series ON runs (series)")
+        self._db.execute("INSERT INTO counts SELECT series, count(*) FROM marks GROUP BY series")
+        self._db.execute(_TWICE)
+        twice = self._db.execute("SELECT series, mark FROM twice ORDER BY series")
+        for series, rows in groupby(twice, key=itemgetter(0)):
+            self._settle_series(series, {mark for _, mark in rows})
+        self._db.execute(_IN_TWO_SERIES)
+        self._db.execute("DROP TABLE twice")
+        self._db.execute("DROP TABLE shared")
 
-    def _set_duplicates_aside(self) -> None:
-        for statement in _DUPLICATES:
-            self._db.execute(statement)
+    def _settle_series(self, series: int, marks: set[int]) -> None:
+        """Set one series' duplicates aside; what is left of these marks may lie in other series, too."""
+        copies = self._copies(series)
+        of_uid: dict[str, list[_Copy]] = {}
+        for copy in copies:
+            if hash(copy[1].uid) in marks:
+                of_uid.setdefault(copy[1].uid, []).append(copy)
+        self._db.executemany("INSERT INTO shared VALUES (?, ?)", zip(of_uid, repeat(series)))
+        aside = {id(other) for several in of_uid.values() for other in self._others(series, several)}
+        if aside:
+            self._keep_only(series, [copy for copy in copies if id(copy) not in aside])
 
-    def _note_shared_instances(self) -> None:
-        """One SOP Instance UID in two series stays in each (contract: Duplicates)."""
-        self._db.execute(_SHARED)
+    def _copies(self, series: int) -> list[_Copy]:
+        rows = self._db.execute("SELECT context, uids, rest FROM runs WHERE series = ?", (series,))
+        return [(context, member) for context, uids, rest in rows for member in unpack(uids, rest)]
+
+    def _others(self, series: int, several: list[_Copy]) -> list[_Copy]:
+        """The copies of one instance but the one that stays, each noted.
+
+        Of records with one digest the path decides which is called the duplicate, no more.
+        """
+        if len(several) == 1:
+            return []
+        (kept, *_), *others = ranked = sorted([(*self._rank(copy), copy) for copy in several], key=itemgetter(0, 1, 2))
+        (place,) = self._db.execute("SELECT study || '/' || uid FROM series WHERE id = ?", (series,)).fetchone()
+        for digest, _, path, (_, member) in others:
+            code = Code.DUPLICATE_IDENTICAL if digest == kept else Code.DUPLICATE_CONFLICTING
+            self.note(Problem(code, f"{place}/{member.uid}", os.fsdecode(path)))
+        return [copy for _, _, _, copy in ranked[1:]]
+
+    def _rank(self, copy: _Copy) -> tuple[bytes, str, bytes]:
+        """What decides which of an instance's copies stays: its digest, then what it says, then its path."""
+        context, member = copy
+        (shared,) = self._db.execute("SELECT digest FROM contexts WHERE id = ?", (context,)).fetchone()
+        digest = digest_of(shared + comparable(member.keys, member.row).encode("utf-8", "surrogatepass"))
+        return digest, canonical(*parse_row(member.keys, member.row)), os.fsencode(member.path)
+
+    def _keep_only(self, series: int, copies: list[_Copy]) -> None:
+        self._db.execute("DELETE FROM runs WHERE series = ?", (series,))
+        for context, kept in groupby(sorted(copies, key=itemgetter(0)), key=itemgetter(0)):
+            self._keep_runs((series, context, *run) for run in repack(member for _, member in kept))
+        self._db.execute("UPDATE counts SET instances = ? WHERE series = ?", (len(copies), series))
 
     def study_uids(self) -> Iterator[str]:
         """The UIDs of all studies, sorted as text."""
@@ -180,8 +235,8 @@ class StudyIndex:
 
     def distinct_instances(self, study: str) -> int:
         """How many distinct (series, SOP Instance UID) a study has: counted apart from what was mapped."""
-        sql = "SELECT count(*) FROM (SELECT DISTINCT i.series, i.uid FROM instances i JOIN series s ON s.id = i.series"
-        (count,) = self._db.execute(sql + " WHERE s.study = ?)", (study,)).fetchone()
+        sql = "SELECT total(c.instances) FROM counts c JOIN series s ON s.id = c.series WHERE s.study = ?"
+        (count,) = self._db.execute(sql, (study,)).fetchone()
         return int(count)
 
     def studies(self) -> Iterator[StudyRecords]:
@@ -195,18 +250,29 @@ class StudyIndex:
 
     def places(self, uid: str) -> list[tuple[str, str]]:
         """(study, series) of every instance with a SOP Instance UID, sorted."""
-        self._db.execute("CREATE INDEX IF NOT EXISTS by_uid ON instances (uid)")  # only key objects ask
-        sql = "SELECT s.study, s.uid FROM instances i JOIN series s ON s.id = i.series WHERE i.uid = ? ORDER BY 1, 2"
-        return [(study, series) for study, series in self._db.execute(sql, (uid,))]
+        self._db.execute("CREATE INDEX IF NOT EXISTS by_mark ON marks (mark)")  # only key objects ask
+        sql = (
+            "SELECT DISTINCT s.id, s.study, s.uid FROM marks m JOIN series s ON s.id = m.series"
+            " WHERE m.mark = ? ORDER BY 2, 3"
+        )
+        rows = self._db.execute(sql, (hash(uid),)).fetchall()
+        return [(study, of_series) for series, study, of_series in rows if uid in self._uids(series)]
+
+    def _read_uids(self, series: int) -> frozenset[str]:
+        rows = self._db.execute("SELECT uids FROM runs WHERE series = ?", (series,))
+        return frozenset(uid for (uids,) in rows for uid in uids.split("\n"))
 
     def _instances(self, study: str) -> Iterator[InstanceRecord]:
         series = self._db.execute("SELECT id FROM series WHERE study = ? ORDER BY uid", (study,)).fetchall()
-        sql = "SELECT uid, context, own FROM instances WHERE series = ? ORDER BY uid"
         for (number,) in series:
-            rows = self._db.execute(sql, (number,)).fetchall()
-            contexts = {context: self._body(context) for context in {row[1] for row in rows}}
-            for (uid, context, _), said in zip(rows, parse_owns(row[2] for row in rows), strict=True):
-                yield InstanceRecord(uid, contexts[context], *said)
+            rows = self._db.execute("SELECT context, uids, rest FROM runs WHERE series = ?", (number,)).fetchall()
+            contexts = {context: self._body(context) for context in {row[0] for row in rows}}
+            found = [
+                InstanceRecord(uid, contexts[context], values, notes)
+                for context, uids, rest in rows
+                for uid, values, notes in said(uids, rest)
+            ]
+            yield from sorted(found, key=_uid)
 
     def _body(self, context: int) -> Context:
         (body,) = self._db.execute("SELECT body FROM contexts WHERE id = ?", (context,)).fetchone()
@@ -215,15 +281,14 @@ class StudyIndex:
     def withhold(self, study: str, code: Code, uids: Iterable[str] | None = None, series: str | None = None) -> int:
         """One row for every instance that is not emitted: the study's or one series', all or those named; how many."""
         wanted = None if uids is None else set(uids)
-        rows = self._db.execute(
-            "SELECT s.uid, i.uid, i.path FROM instances i JOIN series s ON s.id = i.series"
-            " WHERE s.study = ? AND s.uid = ifnull(?, s.uid) ORDER BY s.uid, i.uid",
-            (study, series),
-        ).fetchall()
-        rows = [row for row in rows if wanted is None or row[1] in wanted]
-        for of_series, uid, path in rows:
-            self.note(Problem(code, f"{study}/{of_series}/{uid}", os.fsdecode(path)))
-        return len(rows)
+        sql = "SELECT id, uid FROM series WHERE study = ? AND uid = ifnull(?, uid) ORDER BY uid"
+        count = 0
+        for number, of_series in self._db.execute(sql, (study, series)).fetchall():
+            for _, member in self._copies(number):
+                if wanted is None or member.uid in wanted:
+                    self.note(Problem(code, f"{study}/{of_series}/{member.uid}", member.path))
+                    count += 1
+        return count
 
     def first_seen(self, resource_id: str, digest: bytes) -> Literal["new", "same", "differs"]:
         """Whether a resource of this id was met before in this run, and whether it said the same."""

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from dicom2fhir.server.delivery import Delivery
     from dicom2fhir.server.parcels import Parcel
 
-_READER = "dicom2fhir.dicom.header:read_file"
-_PREPARE = "dicom2fhir.dicom.header:quiet"
+_HEADER = "dicom2fhir.dicom.header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,17 @@ class Progress:
     studies: int
     problems: int
     total_studies: int | None = None
+
+
+def reading_task(options: Options) -> Task:
+    """How a run's files are read."""
+    return Task(
+        f"{_HEADER}:read_fetched",
+        (options.scope, options.reader),
+        prepare=f"{_HEADER}:quiet",
+        fetch=f"{_HEADER}:fetch_file",
+        pack="dicom2fhir.dicom.runs:pack",
+    )
 
 
 OnEvent = Callable[[Progress], None]
@@ -165,30 +175,31 @@ class _Run:
 
     def read(self, source: Source) -> None:
         """Crawl and read everything into the index."""
-        task = Task(_READER, (self._options.scope, self._options.reader), _PREPARE)
+        task = reading_task(self._options)
         limits, jobs = self._options.limits, self._options.jobs
         # closed at once where this ends early: no process and no temporary file waits for the garbage collector
         with closing(self._found(source)) as files, closing(read_all(files, task, limits, jobs, self._tick)) as results:
-            for found, reading in results:
-                if reading[0] == "header":
-                    self._add(found, *reading[1:])
+            for path, reading in results:
+                if reading[0] == "run":
+                    self._add(*reading[1:])
                 else:
-                    self._skip(Problem(Code(reading[1]), reading[3], found.path, reading[2]))
+                    self._skip(Problem(Code(reading[1]), reading[3], path, reading[2]))
         self._index.settle()
         self._total = self._index.study_count()
         self._tick()
 
-    def _add(self, found: Found, digest: bytes, body: str | None, uid: str, own: str, record: bytes) -> None:
-        self._report.files.dicom += 1
-        self._report.instances.dicom += 1
-        self._index.add(digest, body, uid, own, record, found.path)
+    def _add(self, digest: bytes, body: str | None, count: int, uids: str, rest: bytes) -> None:
+        self._report.files.dicom += count
+        self._report.instances.dicom += count
+        self._index.add(digest, body, uids, rest)
 
-    def _found(self, source: Source) -> Generator[Found, None, None]:
+    def _found(self, source: Source) -> Generator[list[str], None, None]:
         for item in source:
-            self._report.files.seen += 1
             if isinstance(item, Found):
-                yield item
+                self._report.files.seen += len(item.paths)
+                yield item.paths
             else:
+                self._report.files.seen += 1
                 self._skip(item)
 
     def _tick(self) -> None:

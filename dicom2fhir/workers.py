@@ -3,11 +3,12 @@
 Each worker is a Python process of its own (`worker_main`). It gets chunks of paths on its standard input and
 answers with readings on its standard output, in order; before each file it writes into shared memory which
 file of its life it is on. The parent never blocks on a worker: it waits for all of them at once, looks at
-those numbers, and kills whoever stays on one file for longer than the deadline.
+those numbers, and kills whoever stays on one file for longer than the deadline. Chunks are as large as a worker's
+pace allows: small where files take long, so that no worker is left with many of them when the others are done.
 
 A frame is four bytes of length (big-endian) and as many bytes of marshal data: to a worker a list of paths,
-from a worker a list of readings or a tuple (event, text) with the event `failed` or `bug`. The first frame to
-a worker is a pickle of (reader, arguments, prepare, memory limit).
+from a worker (`read`, files, seconds, results), or (event, text) with the event `failed` or `bug`. The first frame
+to a worker is a pickle of (reader, arguments, fetch, pack, prepare, memory limit).
 
 A file on which a worker dies gets a second try as the first file of a fresh process: whether it is lost never
 depends on the files that were read before it.
@@ -34,11 +35,13 @@ from typing import Any
 
 from dicom2fhir.errors import EnvironmentFailed, UsageError
 from dicom2fhir.problems import Code
-from dicom2fhir.sources.base import Found
 from dicom2fhir.worker_main import BEAT, HEAD, OUT_OF_MEMORY, frame
 
 CHUNK = 64
-"""Paths a message; a worker has at most two chunks."""
+"""Paths a message, the fewest and the first."""
+_LARGEST = 1024
+_SPAN = 0.02
+"""Seconds of work a message, from there on; a worker has at most three messages."""
 PACE = 0.1
 """Seconds that the parent waits for results, or crawls for paths, before it looks around."""
 _SILENCE = 120.0
@@ -49,7 +52,8 @@ _PIPE = 1 << 20
 
 Reading = tuple[Any, ...]
 """What a reader gives for a file, in marshal's plain types; nothing here looks into it."""
-Result = tuple[Found, Reading]
+Result = tuple[str, Reading]
+"""A path and its reading; where a task packs its readings, what its packer makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +68,26 @@ class Limits:
 class Task:
     """What a worker does: it calls `prepare()` once, then `reader(path, *arguments)` for each file.
 
-    Both are named `package.module:function` and imported in the worker only. `arguments` must be picklable.
+    With `fetch` it is `reader(fetch(path), *arguments)`: where that takes long, several files are fetched ahead, by
+    threads: it may wait, and raise nothing but MemoryError. With `pack`, `pack(paths, readings)` is what is sent.
+    All are named `package.module:function` and imported in the worker only. `arguments` must be picklable.
     An exception of the reader is ("skip", "malformed", …); MemoryError must reach the worker.
     """
 
     reader: str
     arguments: tuple[object, ...] = ()
     prepare: str = ""
+    fetch: str = ""
+    pack: str = ""
 
 
 def read_all(
-    found: Iterable[Found], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None = None
+    found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None = None
 ) -> Generator[Result, None, None]:
     """Read every file once in up to `jobs` processes; results come as they are ready, in no order.
 
-    `found` is crawled no further than the workers can follow. A file that was given up is
-    ("skip", "deadline" | "memory-limit" | "worker-died", message, ""). `tick` is called at least four times a
+    `found` are lists of paths, crawled no further than the workers can follow. The reading of a file that was given
+    up is ("skip", "deadline" | "memory-limit" | "worker-died", message, ""). `tick` is called at least four times a
     second while results are awaited. However the iteration ends, the processes are gone when it has.
 
     Raises EnvironmentFailed when workers cannot be started, TypeError when the reader gives what is not plain.
@@ -95,9 +103,12 @@ class _Pool:
 
     def __init__(self, task: Task, limits: Limits, jobs: int) -> None:
         self._limits = limits
-        self._first_frame = frame(pickle.dumps((task.reader, task.arguments, task.prepare, limits.memory)))
+        self._first_frame = frame(
+            pickle.dumps((task.reader, task.arguments, task.fetch, task.pack, task.prepare, limits.memory))
+        )
         self._workers: list[_Worker | None] = [None] * jobs
-        self._again: deque[Found] = deque()
+        self._waiting: deque[str] = deque()
+        """Files that were crawled or must be read again."""
         self._failures = 0
         self._reason = ""
         self._beats = _Beats(jobs)
@@ -113,7 +124,7 @@ class _Pool:
         self._selector.close()
         self._beats.close()
 
-    def read(self, found: Iterator[Found], tick: Callable[[], None] | None) -> Iterator[Result]:
+    def read(self, found: Iterator[list[str]], tick: Callable[[], None] | None) -> Iterator[Result]:
         """See `read_all`."""
         # A look counts for a quarter of the deadline at most: while this process stood still (Ctrl-Z, a slow
         # consumer) no file gets older, and none is given up after fewer than four looks.
@@ -133,14 +144,16 @@ class _Pool:
                 ticked = now
                 tick()
 
-    def _feed(self, found: Iterator[Found]) -> bool:
+    def _feed(self, found: Iterator[list[str]]) -> bool:
         """Give chunks to the least busy until all have work; True when it stopped for lack of time only."""
         until = monotonic() + PACE
         while True:
             slot = min(range(len(self._workers)), key=self._load)
-            if self._load(slot) > CHUNK:
+            worker = self._workers[slot]
+            size = worker.chunk if worker else CHUNK
+            if self._load(slot) > 2 * size:
                 return False
-            chunk = self._chunk(found, until)
+            chunk = self._chunk(found, size, until)
             if not chunk:
                 return False
             self._give(slot, chunk)
@@ -151,19 +164,19 @@ class _Pool:
         worker = self._workers[slot]
         return len(worker.pending) if worker else 0
 
-    def _chunk(self, found: Iterator[Found], until: float) -> list[Found]:
-        chunk = [self._again.popleft() for _ in range(min(CHUNK, len(self._again)))]
-        if len(chunk) < CHUNK:
-            for each in found:
-                chunk.append(each)
-                if len(chunk) == CHUNK or monotonic() > until:
-                    break
-        return chunk
+    def _chunk(self, found: Iterator[list[str]], size: int, until: float) -> list[str]:
+        waiting = self._waiting
+        while len(waiting) < size and not (waiting and monotonic() > until):
+            paths = next(found, None)
+            if paths is None:
+                break
+            waiting.extend(paths)
+        return [waiting.popleft() for _ in range(min(size, len(waiting)))]
 
-    def _give(self, slot: int, chunk: list[Found]) -> None:
+    def _give(self, slot: int, chunk: list[str]) -> None:
         worker = self._workers[slot] or self._start(slot)
         worker.pending.extend(chunk)
-        self._send(worker, frame(marshal.dumps([each.path for each in chunk])))
+        self._send(worker, frame(marshal.dumps(chunk)))
 
     def _start(self, slot: int) -> _Worker:
         self._beats.view[slot] = 0
@@ -202,16 +215,15 @@ class _Pool:
         """The results in the whole frames that a worker has sent."""
         results: list[Result] = []
         for message in worker.messages():
-            if isinstance(message, list):
-                results += [(worker.pending.popleft(), reading) for reading in message]
+            if message[0] == "read":
+                _, count, seconds, packed = message
+                worker.answered(count, seconds)
+                self._failures = 0
+                results += packed
             elif message[0] == "bug":
                 raise TypeError(message[1])
             else:
                 self._reason = message[1]
-        if results:
-            worker.read += len(results)
-            worker.age = 0.0
-            self._failures = 0
         return results
 
     def _watch(self, elapsed: float) -> list[Result]:
@@ -238,13 +250,13 @@ class _Pool:
         status = worker.close()
         results: list[Result] = []
         beat = self._beats.view[worker.slot]
-        suspect: Found | None = None
+        suspect: str | None = None
         if beat == 0 or (overdue and beat != worker.beat):
             self._count_failure()  # on no file, or it just got further than the one it was ended for
         else:
             self._failures = 0
             suspect = worker.take(beat - worker.read - 1)
-        self._again.extendleft(reversed(worker.pending))
+        self._waiting.extendleft(reversed(worker.pending))
         if suspect and (overdue or beat == 1):
             results.append((suspect, self._verdict(status, overdue)))
         elif suspect:
@@ -276,10 +288,12 @@ class _Worker:
 
     def __init__(self, slot: int, beats_fd: int) -> None:
         self.slot = slot
-        self.pending: deque[Found] = deque()
+        self.pending: deque[str] = deque()
         """The files that it has, in order; results come in the same order."""
         self.read = 0
-        """How many results it has given."""
+        """How many files it has answered for."""
+        self.chunk = CHUNK
+        """How many files it is given at once."""
         self.beat = 0
         self.age = 0.0
         self.unsent = bytearray()
@@ -318,7 +332,16 @@ class _Worker:
             start = end
         del self._arrived[:start]
 
-    def take(self, index: int) -> Found:
+    def answered(self, count: int, seconds: float) -> None:
+        """So many files were read in so many seconds."""
+        for _ in range(count):
+            self.pending.popleft()
+        self.read += count
+        self.age = 0.0
+        wanted = int(_SPAN * count / seconds) if seconds > 0 else _LARGEST
+        self.chunk = min(max(CHUNK, wanted, self.chunk // 2), _LARGEST, 2 * self.chunk)
+
+    def take(self, index: int) -> str:
         """Remove one of the pending files."""
         found = self.pending[index]
         del self.pending[index]
@@ -388,6 +411,8 @@ def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     environment["PYTHONPATH"] = os.pathsep.join(path or "." for path in sys.path)
     environment["PYTHONUTF8"] = str(sys.flags.utf8_mode)
+    # glibc sets 64 MiB of addresses aside for each thread, which a worker's limit would count
+    environment["MALLOC_ARENA_MAX"] = "1"
     return environment
 
 

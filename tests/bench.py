@@ -20,19 +20,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from bench_tree import decline_some, make_large_tree, make_tree
-from slow_storage import DELAY
+from slow_storage import DELAY, FIXED
 
+from dicom2fhir.ahead import MOST
 from dicom2fhir.dicom.records import Scope
-from dicom2fhir.pipeline import Options, convert
+from dicom2fhir.pipeline import Options, convert, reading_task
 from dicom2fhir.sinks.choose import choose
-from dicom2fhir.sources.base import Found
 from dicom2fhir.sources.directory import Paths
-from dicom2fhir.workers import Limits, Task, read_all
+from dicom2fhir.workers import Limits, read_all
 
 DECLINED = 20
 """One file in so many is declined by the scanner."""
@@ -304,18 +305,33 @@ def least(deed: Callable[[str], object], paths: list[str]) -> float:
 
 
 def slow_storage(tree: Tree, files: int) -> None:
-    """Reading with five milliseconds added to every open, by as many processes; the ideal is the delay alone."""
-    task = Task("slow_storage:read_file", (Scope(),), "dicom2fhir.dicom.header:quiet")
-    found = [Found(path) for path in tree.paths[:files]]
-    print(f"{len(found)} files, {DELAY * 1000:.0f} ms more an open, reading alone (start of the processes included):")
-    print(f"{'--jobs':>8} {'s':>8} {'ideal':>8} {'share of the ideal':>20}")
-    for jobs in (1, 2, 4, 8, 16, 32):
-        began = time.perf_counter()
-        read = sum(reading[0] == "header" for _, reading in read_all(iter(found), task, Limits(), jobs))
-        seconds, ideal = time.perf_counter() - began, len(found) * DELAY / jobs
-        print(f"{jobs:8} {seconds:8.2f} {ideal:8.2f} {ideal / seconds:20.0%}", flush=True)
-        if read != len(found):
-            raise SystemExit(f"{read} of {len(found)} files were read")
+    """Reading with five milliseconds added to every open: so many processes, each fetching so many files at once."""
+    print(f"{files} files, {DELAY * 1000:.0f} ms more an open, reading alone (start of the processes included);")
+    print("the ideal is the delay alone, shared by all files that are fetched at once:")
+    print(f"{'--jobs':>8} {'ahead':>8} {'s':>8} {'ideal':>8} {'share of the ideal':>20} {'files/s':>9}")
+    for jobs, ahead in ((1, 1), (2, 1), (2, 4), (2, 8), (2, 16), (2, 32), (2, 64), (4, 16), (8, 4), (32, 1), (2, None)):
+        seconds = read_slowly(tree.paths[:files], jobs, ahead)
+        ideal = files * DELAY / (jobs * (ahead or MOST))
+        print(
+            f"{jobs:8} {ahead or 'auto':>8} {seconds:8.2f} {ideal:8.2f} {ideal / seconds:20.0%} {files / seconds:9.0f}",
+            flush=True,
+        )
+
+
+def read_slowly(paths: list[str], jobs: int, ahead: int | None) -> float:
+    """Seconds of reading files that lie far away; `ahead` None: each process finds out how many it fetches at once."""
+    task = reading_task(Options())
+    task = replace(task, prepare="slow_storage:prepare", fetch="slow_storage:fetch_file")
+    if ahead == 1:
+        task = replace(task, fetch="", reader="slow_storage:read_file")
+    os.environ.pop(FIXED, None)
+    if ahead:
+        os.environ[FIXED] = str(ahead)
+    began = time.perf_counter()
+    read = sum(reading[3] for _, reading in read_all([paths], task, Limits(), jobs) if reading[0] == "run")
+    if read != len(paths):
+        raise SystemExit(f"{read} of {len(paths)} files were read")
+    return time.perf_counter() - began
 
 
 def million(work: Path, files: int) -> None:

@@ -20,6 +20,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from dicom2fhir import pipeline
+from dicom2fhir.dicom.runs import pack
 from dicom2fhir.encode import compact
 from dicom2fhir.fhir.bundle import Emission, bundle
 from dicom2fhir.fhir.policy import CREATABLE, Policy
@@ -158,24 +159,19 @@ def text(found: dict[str, Any]) -> str:
 
 
 def _replay(
-    found: Iterable[Found], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
+    found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
 ) -> Iterator[Result]:
-    assert task == Task(pipeline._READER, (pipeline.Scope(), "auto"), pipeline._PREPARE)
-    for one in found:
-        yield one, _readings()[one.path]
+    assert task == pipeline.reading_task(Options(reader=task.arguments[1]))
+    for paths in found:
+        yield from pack(paths, [_readings(task)[path] for path in paths])
 
 
 @cache
-def _readings() -> dict[str, tuple[Any, ...]]:
+def _readings(task: Task) -> dict[str, Any]:
     """What the real workers read in every file. They give a context once; here each record has its own."""
-    bodies: dict[bytes, str] = {}
-    readings = {}
-    source = (found for found in Paths([str(path) for path in FOLDERS.values()]) if isinstance(found, Found))
-    task = Task(pipeline._READER, (pipeline.Scope(), "auto"), pipeline._PREPARE)
-    for found, reading in read_all(source, task, Limits(), 2):
-        if reading[0] == "header" and reading[2] is not None:
-            bodies[reading[1]] = reading[2]
-        readings[found.path] = reading
+    source = (found.paths for found in Paths([str(path) for path in FOLDERS.values()]) if isinstance(found, Found))
+    readings = dict(read_all(source, replace(task, pack=""), Limits(), 2))
+    bodies = {reading[1]: reading[2] for reading in readings.values() if reading[0] == "header" and reading[2]}
     return {path: _with_body(reading, bodies) for path, reading in readings.items()}
 
 

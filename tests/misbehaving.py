@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from typing import Any
@@ -26,6 +27,20 @@ def read(path: str, *arguments: str) -> tuple[Any, ...]:
         _DEEDS[deed]()
     _read.append(path)
     return ("header", path, *arguments)
+
+
+def fetch_far(path: str) -> tuple[str, int]:
+    """What takes a millisecond, after doing what `read` does."""
+    deed = path.partition("-")[0]
+    if deed in _DEEDS:
+        _DEEDS[deed]()
+    time.sleep(0.001)
+    return "fetched", threading.get_ident()
+
+
+def read_far(fetched: tuple[str, int]) -> tuple[Any, ...]:
+    """What `fetch_far` fetched."""
+    return ("header", *fetched)
 
 
 def trivial(path: str) -> tuple[Any, ...]:
@@ -100,6 +115,10 @@ def _segfault() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def _no_memory() -> None:
+    raise MemoryError
+
+
 def _exit() -> None:
     os._exit(0)
 
@@ -153,6 +172,7 @@ _DEEDS = {
     "segfault": _segfault,
     "exit": _exit,
     "exitonce": _exit_once,
+    "nomemory": _no_memory,
     "quit": _quit,
     "hangup": _hang_up,
     "shout": _shout,

@@ -47,15 +47,19 @@ def read_bytes(content: bytes, folder: Path, scope: Scope | None = None) -> tupl
 def values(record: tuple[Any, ...]) -> dict[str, Any]:
     """Everything that a record says, its context's values and its own, without the notes."""
     assert record[0] == "header", record
-    found = {"SOPInstanceUID": record[3], **json.loads(record[2]), **json.loads(record[4])}
+    found = {"SOPInstanceUID": record[4], **json.loads(record[2]), **_own(record)}
     found.pop("", None)
     return found
+
+
+def _own(record: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(record[3], record[5], strict=True))
 
 
 def notes(record: tuple[Any, ...]) -> list[tuple[str, str]]:
     """The notes of a record: (code, keyword)."""
     assert record[0] == "header", record
-    return [tuple(note) for text in (record[2], record[4]) for note in json.loads(text).get("", ())]
+    return [tuple(note) for said in (json.loads(record[2]), _own(record)) for note in said.get("", ())]
 
 
 def oracle(ds: Dataset, wanted: Iterable[Element]) -> dict[str, Any]:

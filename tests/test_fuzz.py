@@ -42,9 +42,10 @@ def test_every_mutation_happens() -> None:
     ("quick", "slow"),
     [
         (("skip", "malformed", "", ""), ("skip", "truncated-header", "", "")),
-        (("skip", "malformed", "", ""), ("header", b"1", None, "1.2", "{}", b"2")),
-        (("header", b"1", None, "1.2", "{}", b"2"), ("header", b"1", None, "1.2", "{}", b"3")),
-        (("header", b"1", "{}", "1.2", "{}", b"2"), ("header", b"1", '{"a":""}', "1.2", "{}", b"2")),
+        (("skip", "malformed", "", ""), ("header", b"1", None, (), "1.2", ())),
+        (("header", b"1", None, ("A",), "1.2", ("2",)), ("header", b"1", None, ("A",), "1.2", ("3",))),
+        (("header", b"1", None, ("A",), "1.2", ("2",)), ("header", b"1", None, ("B",), "1.2", ("2",))),
+        (("header", b"1", "{}", (), "1.2", ()), ("header", b"1", '{"a":""}', (), "1.2", ())),
     ],
 )
 def test_a_difference_is_a_fault(quick: tuple[object, ...], slow: tuple[object, ...]) -> None:

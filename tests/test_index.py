@@ -21,6 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom2fhir import index as index_module
+from dicom2fhir.dicom.record import Record
+from dicom2fhir.dicom.records import PIXELS_CUT
+from dicom2fhir.dicom.runs import pack
 from dicom2fhir.errors import EnvironmentFailed
 from dicom2fhir.index import StudyIndex
 from dicom2fhir.problems import Code, Problem
@@ -39,12 +42,18 @@ class Feed:
         self, study: str, series: str, uid: str, path: str = "", *, again: bool = False, own: Any = None, **context: str
     ) -> None:
         values = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPClassUID": CT, **context}
-        body, said = json.dumps(values, sort_keys=True), json.dumps(own or {})
+        body = json.dumps(values, sort_keys=True)
         digest = hashlib.blake2b(body.encode(), digest_size=16).digest()
-        record = hashlib.blake2b(digest + said.encode(), digest_size=16).digest()
         given = digest in self._given and not again
         self._given.add(digest)
-        self._index.add(digest, None if given else body, uid, said, record, path or f"/{uid}")
+        add(self._index, digest, None if given else body, uid, own or {}, path or f"/{uid}")
+
+
+def add(index: StudyIndex, digest: bytes, body: str | None, uid: str, own: dict[str, Any], path: str) -> None:
+    """One record, as a run of its own."""
+    record: Record = ("header", digest, body, tuple(sorted(own)), uid, tuple(own[key] for key in sorted(own)))
+    for _, (_, digest, body, _, uids, rest) in pack([path], [record]):
+        index.add(digest, body, uids, rest)
 
 
 @pytest.fixture
@@ -128,7 +137,7 @@ def test_a_context_that_fell_out_of_memory_is_found_again(monkeypatch: pytest.Mo
 
 def test_a_record_without_any_context_is_a_bug(index: StudyIndex) -> None:
     with pytest.raises(LookupError):
-        index.add(b"?" * 16, None, "1.2", "{}", b"!" * 16, "/x")
+        add(index, b"?" * 16, None, "1.2", {}, "/x")
 
 
 # Duplicates
@@ -175,10 +184,10 @@ def test_every_duplicate_has_a_row_that_says_how_it_differs() -> None:
 def test_records_that_differ_only_in_a_note_are_identical_and_one_of_them_stays(index: StudyIndex) -> None:
     """A copy that is cut inside its pixels: which one stays does not depend on the paths."""
     body = json.dumps({"StudyInstanceUID": "1", "SeriesInstanceUID": "2", "SOPClassUID": CT})
-    whole, cut = "{}", '{"":[["truncated-pixels","PixelData"]]}'
+    whole: dict[str, Any] = {}
     for uid, paths in (("1.1", ("/a", "/b")), ("1.2", ("/b", "/a"))):
-        for own, path in zip((whole, cut), paths, strict=True):
-            index.add(b"c" * 16, body, uid, own, b"r" * 16, path)
+        for own, path in zip((whole, {"": [PIXELS_CUT]}), paths, strict=True):
+            add(index, b"c" * 16, body, uid, own, path)
     index.settle()
     (study,) = index.studies()
     assert len({one.notes for one in study.instances}) == 1
@@ -386,6 +395,7 @@ def test_a_wrong_statement_is_not(index: StudyIndex) -> None:
 SCRIPT = """
 import hashlib, json, sys
 from dicom2fhir import index as module
+from dicom2fhir.dicom.runs import pack
 from dicom2fhir.index import StudyIndex
 from dicom2fhir.problems import Code
 module._SCHEMA = module._SCHEMA.replace("-16384", "-1024")
@@ -403,7 +413,9 @@ with StudyIndex() as index:
         digest = hashlib.blake2b(body.encode(), digest_size=16).digest()
         uid = {"plain": number, "duplicate": series, "shared": number % (count // 2)}[kind]
         path = f"/archive/of/some/depth/{number}"
-        index.add(digest, None if series in given else body, f"1.2.840.{uid}", "{}", digest, path)
+        record = ("header", digest, None if series in given else body, (), f"1.2.840.{uid}", ())
+        ((_, run),) = pack([path], [record])
+        index.add(run[1], run[2], *run[4:])
         given.add(series)
     index.settle()
     for study in index.studies():

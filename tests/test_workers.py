@@ -18,7 +18,6 @@ import pytest
 
 from dicom2fhir import workers
 from dicom2fhir.errors import EnvironmentFailed, UsageError
-from dicom2fhir.sources.base import Found
 from dicom2fhir.workers import Limits, Task, read_all
 
 TASK = Task("misbehaving:read")
@@ -52,15 +51,15 @@ def _leaves_nothing() -> Iterator[None]:
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
-def found(names: list[str]) -> list[Found]:
-    return [Found(f"/nowhere/{name}") for name in names]
+def found(names: list[str]) -> list[list[str]]:
+    return [[f"/nowhere/{name}"] for name in names]
 
 
 def read(names: list[str], jobs: int = 1, **options: Any) -> dict[str, tuple[Any, ...]]:
     """Readings by name; fails when a file comes twice."""
     arguments = {"task": TASK, "limits": LIMITS, "jobs": jobs, **options}
     results = list(read_all(found(names), **arguments))
-    readings = {file.path.rpartition("/")[2]: reading for file, reading in results}
+    readings = {path.rpartition("/")[2]: reading for path, reading in results}
     assert len(readings) == len(results)
     return readings
 
@@ -143,15 +142,15 @@ def test_long_paths_behind_a_hanging_file_do_not_block_the_parent() -> None:
 def test_results_stream_and_the_crawl_is_lazy() -> None:
     crawled = 0
 
-    def endless() -> Iterator[Found]:
+    def endless() -> Iterator[list[str]]:
         nonlocal crawled
         for crawled in itertools.count(1):
-            yield Found(f"/nowhere/fine-{crawled}")
+            yield [f"/nowhere/fine-{crawled}"]
 
     results = read_all(endless(), TASK, LIMITS, 2)
     for _ in range(1000):
         next(results)
-    assert crawled <= 1000 + 2 * 2 * workers.CHUNK + workers.CHUNK
+    assert crawled <= 1000 + 2 * 4 * workers._LARGEST
     results.close()  # type: ignore[attr-defined]
 
 
@@ -195,8 +194,8 @@ def test_no_file_ages_while_everything_stands_still() -> None:
 def test_processes_killed_from_outside_lose_nothing() -> None:
     names = [f"{n}" for n in range(1500)]
     read_names = []
-    for number, (file, reading) in enumerate(read_all(found(names), Task("misbehaving:facts"), LIMITS, 2)):
-        read_names.append(file.path.rpartition("/")[2])
+    for number, (path, reading) in enumerate(read_all(found(names), Task("misbehaving:facts"), LIMITS, 2)):
+        read_names.append(path.rpartition("/")[2])
         assert reading[0] == "facts"
         if number % 300 == 150:
             with suppress(ProcessLookupError):
@@ -219,7 +218,7 @@ def test_an_exception_of_the_caller_ends_the_processes(error: type[BaseException
 
 
 def test_an_exception_of_the_crawl_ends_the_processes() -> None:
-    def crawl() -> Iterator[Found]:
+    def crawl() -> Iterator[list[str]]:
         yield from found(["spin-0"] * 100)
         raise EnvironmentFailed
 
@@ -259,11 +258,10 @@ def test_no_process_to_read_is_a_usage_error() -> None:
 
 PARENT = """
 import sys
-from dicom2fhir.sources.base import Found
 from dicom2fhir.workers import Limits, Task, read_all
 
-paths = [Found(f"{sys.argv[1]}-{n}") for n in range(200)]
-list(read_all(paths, Task("misbehaving:read"), Limits(deadline=60), 1))
+paths = [f"{sys.argv[1]}-{n}" for n in range(200)]
+list(read_all([paths], Task("misbehaving:read"), Limits(deadline=60), 1))
 """
 
 

@@ -28,11 +28,6 @@ KEY_OBJECT_BY_TAG = BY_TAG | {element.tag: element for element in KEY_OBJECT_ELE
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
-def canonical(values: Values, notes: list[Note]) -> str:
-    """Values and notes as the text that digests are made of."""
-    return _encode({**values, "": notes} if notes else values)
-
-
 def decoded(tags: Container[int], elements: Elements, items: Items) -> tuple[Values, list[Note]]:
     """What elements of these tags say, and what was wrong with them; raises Skipped."""
     decode = _Decoder(elements, items)

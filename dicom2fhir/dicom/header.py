@@ -1,7 +1,7 @@
 """One object's header record: what is wanted of a DICOM file, as text.
 
 A record has two parts. The *context* is what a series' files share (patient, study, series, equipment,
-SOP class); the *own* part is the instance's alone. Both are canonical JSON of keyword -> value, where a
+SOP class), as canonical JSON; the *own* part is the instance's alone. Both say keyword -> value, where a
 value is the decoded text (backslashes kept between values) or, for a sequence, a list of such objects.
 What is absent or blank has no key. Values are interpreted later (`mapping`), never here.
 
@@ -15,11 +15,11 @@ import errno
 import os
 import stat
 from collections.abc import Collection
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from dicom2fhir.codes import modality, sop_class
 from dicom2fhir.dicom import library, nested
-from dicom2fhir.dicom.decode import KEY_OBJECT_BY_TAG, canonical, decoded
+from dicom2fhir.dicom.decode import KEY_OBJECT_BY_TAG, decoded
 from dicom2fhir.dicom.elements import BY_TAG, ELEMENTS, Level
 from dicom2fhir.dicom.keyobjects import KEY_OBJECT_SELECTION
 from dicom2fhir.dicom.predict import Predictions
@@ -35,7 +35,7 @@ from dicom2fhir.dicom.raws import (
     Skipped,
 )
 from dicom2fhir.dicom.record import Given, Record, Skip, digest_of, plain_own, record_of
-from dicom2fhir.dicom.records import Scope
+from dicom2fhir.dicom.records import PIXELS_CUT, Scope, canonical
 from dicom2fhir.dicom.scan import FIRST_READ, Plans, Scan, Span, Window, scan
 from dicom2fhir.dicom.values import BadValue, first_value, parse_uid
 from dicom2fhir.problems import Code
@@ -65,20 +65,54 @@ _readers: dict[Reader, _Reader] = {}
 """By name, what reads in this process; a new scope is a new reader."""
 
 
-def read_file(path: str, scope: Scope, reader: Reader = "auto") -> Record | Skip:
+class Fetched(NamedTuple):
+    """A file that was opened: its descriptor, which its reader closes, its size and its first bytes."""
+
+    fd: int
+    size: int
+    head: bytes
+
+
+def fetch_file(path: str) -> Fetched | Skip:
+    """The part of reading that waits for a disk or a network, or why there is nothing to read."""
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        return ("skip", _os_code(error).value, "", "")
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            return Fetched(fd, status.st_size, os.pread(fd, FIRST_READ, 0))
+        code = Code.SPECIAL_FILE
+    except OSError as error:
+        code = _os_code(error)
+    os.close(fd)
+    return ("skip", code.value, "", "")
+
+
+def read_fetched(fetched: Fetched | Skip, scope: Scope, reader: Reader = "auto") -> Record | Skip:
     """The record of one file, or why there is none. Raises nothing for what is in the file but MemoryError.
 
     `reader` says whether pydicom reads what is unusual ("auto") or every file; the records are the same.
     """
+    if not isinstance(fetched, Fetched):
+        return fetched
     reads = _readers.get(reader)
     if reads is None or not reads.is_for(scope):
         reads = _readers[reader] = _Reader(scope, reader)
     try:
-        return reads.read(path)
+        return reads.read(*fetched)
     except Skipped as skipped:
         return ("skip", skipped.code.value, skipped.message, skipped.where)
     except OSError as error:
         return ("skip", _os_code(error).value, "", "")
+    finally:
+        os.close(fetched.fd)
+
+
+def read_file(path: str, scope: Scope, reader: Reader = "auto") -> Record | Skip:
+    """Both in one: see `read_fetched`."""
+    return read_fetched(fetch_file(path), scope, reader)
 
 
 def _os_code(error: OSError) -> Code:
@@ -102,23 +136,15 @@ class _Reader:
         """Whether this is what it reads in."""
         return self._scope is scope or self._scope == scope
 
-    def read(self, path: str) -> Record | Skip:
-        """The record of a file; raises Skipped and OSError."""
-        fd = os.open(path, _FLAGS)
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise Skipped(Code.SPECIAL_FILE)
-            if self._name == "pydicom":
-                return self._by_library(fd, status.st_size)
-            return self._quickly(fd, status.st_size) or self._by_library(fd, status.st_size)
-        finally:
-            os.close(fd)
+    def read(self, fd: int, size: int, head: bytes) -> Record:
+        """The record of an open file; raises Skipped and OSError."""
+        if self._name == "pydicom":
+            return self._by_library(fd, size)
+        return self._quickly(Window(head, size, fd)) or self._by_library(fd, size)
 
-    def _quickly(self, fd: int, size: int) -> Record | None:
+    def _quickly(self, window: Window) -> Record | None:
         """The record of a file without pydicom; None where it takes pydicom."""
-        window = Window(os.pread(fd, FIRST_READ, 0), size, fd)
-        if len(window.data) > size > 0:
+        if len(window.data) > window.size > 0:
             return None  # it grows while it is read
         return self._predictions.record(window) or self._walked(window)
 
@@ -154,13 +180,11 @@ class _Reader:
         context = known or self._new_context(elements)
         uid = _checked_uid(raws, SOP_INSTANCE, Code.NO_INSTANCE_UID, context.where)
         values, notes = decoded(_OWN_TAGS, elements, self._items)
-        own = canonical(values, notes)
-        digest = digest_of(context.digest + own.encode("utf-8", "surrogatepass"))
         if elements.pixels_cut:
-            own = canonical(values, [*notes, (Code.TRUNCATED_PIXELS.value, "PixelData")])
+            notes.append(PIXELS_CUT)
         if known is None:  # last of all, so that what is kept as given will be given
             self._contexts.keep(key, context, sum(len(raw.value or b"") for raw in raws.values()))
-        return ("header", context.digest, None if known else context.body, uid, own, digest)
+        return record_of(context, {**values, "": notes} if notes else values, uid, given=known is not None)
 
     def _new_context(self, elements: Elements) -> Given:
         raws = elements.raws

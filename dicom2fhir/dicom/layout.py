@@ -8,10 +8,12 @@ is walked, and shows what else varies.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Container
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from dicom2fhir.dicom.nested import Strange, sequence_end
@@ -21,6 +23,7 @@ from dicom2fhir.dicom.raws import (
     LONG_VRS,
     META_CLASS,
     META_INSTANCE,
+    SHORT_VRS,
     SOP_CLASS,
     SOP_INSTANCE,
     SYNTAX,
@@ -29,10 +32,12 @@ from dicom2fhir.dicom.raws import (
 )
 from dicom2fhir.dicom.scan import Scan
 
-_Step = tuple[Callable[[bytes, int], tuple[bytes, int]], bytes, int]
+_Step = tuple[Callable[[bytes, int], tuple[bytes, int]], bytes, int, bool]
+"""What takes the constant before an element, and its length, out of a file; the constant; the bytes of both; whether
+the element's value is wanted."""
 
-Slot = tuple[int, int]
-"""A varying element: its number among them, and how many constant bytes lie between its value and the next one's."""
+Extent = tuple[int, int]
+"""Where a value starts and ends."""
 
 _PREAMBLE: Final = 128
 _META: Final = b"\2\0"
@@ -96,54 +101,88 @@ def _elements(scan: Scan) -> list[bytes]:
 class Layout:
     """How the files of a series are laid out, as one of them is, and the numbers of the elements that vary.
 
-    `slots` are the varying elements by where they start in that file; `reach` is how many bytes a file should show.
+    `slots` are the varying elements that are `wanted`, by where they start in that file: their places among what
+    `match` gives. `reach` is how many bytes a file should show.
     """
 
-    __slots__ = ("_end", "_explicit", "_steps", "reach", "slots")
+    __slots__ = ("_end", "_explicit", "_hits", "_steps", "_stretches", "_undefined", "reach", "slots")
 
-    def __init__(self, scan: Scan, varying: list[int]) -> None:
+    def __init__(self, scan: Scan, varying: list[int], wanted: Container[int]) -> None:
         data, ends = scan.data, [*scan.starts[1:], scan.stop]
         self._explicit = scan.encoding == EXPLICIT_LITTLE
         self.reach = scan.stop + _SLACK
         self._steps: list[_Step] = []
         self._end: _Step | bytes
+        self._undefined = False
+        """Whether an element that varies is a sequence of undefined length."""
         behind = _PREAMBLE
         for number in varying:
-            self._steps.append(self._step(data, behind, scan.starts[number]))
+            start = scan.starts[number]
+            unpack, *_ = step = self._step(data, behind, start, start in wanted)
+            self._steps.append(step)
+            self._undefined |= unpack(data, behind if behind != _PREAMBLE else 0)[1] == UNDEFINED
             behind = ends[number]
-        self._end = self._step(data, behind, scan.stop) if scan.at == "pixels" else data[behind : scan.stop]
-        sizes = [size for _, _, size in self._steps[1:]]
+        self._end = self._step(data, behind, scan.stop, False) if scan.at == "pixels" else data[behind : scan.stop]
         starts = (scan.starts[number] for number in varying)
-        self.slots: dict[int, Slot] = dict(zip(starts, enumerate([*sizes, 0]), strict=True))
+        self.slots = {start: place for place, start in enumerate(start for start in starts if start in wanted)}
+        self._stretches = stretches(self._steps)
+        self._hits = 0
 
-    def _step(self, data: bytes, behind: int, start: int) -> _Step:
+    def _step(self, data: bytes, behind: int, start: int, wanted: bool) -> _Step:
         """What takes the constant from a position up to an element's length, and that length, out of a file."""
         explicit = self._explicit or data.startswith(_META, start)
         long = not explicit or data[start + 4 : start + 6] in LONG_VRS
         fixed = data[behind : start + (4 if not explicit else 8 if long else 6)]
         made = _struct(_PREAMBLE if behind == _PREAMBLE else 0, len(fixed), "I" if long else "H")
-        return made.unpack_from, fixed, made.size
+        return made.unpack_from, fixed, made.size, wanted
 
-    def match(self, data: bytes, size: int) -> list[int] | None:
-        """Where the values of the varying elements start, and where the last of them ends; None where it misfits.
+    def match(self, data: bytes, size: int) -> list[Extent] | None:
+        """Where the wanted values that vary start and end; None where a file misfits.
 
         A file that was cut inside its pixel data is none that fits.
         """
-        at = 0
-        values: list[int] = []
-        keep = values.append
         try:
-            for unpack, fixed, width in self._steps:
+            found = self._carefully(data) if self._undefined else self._quickly(data)
+            if found is None or not self._ends(data, size, found[1]):
+                return None
+        except (struct.error, Strange):
+            return None
+        self._hits += 1
+        if self._hits == _OFTEN:
+            self._stretches = stretches(self._steps, often=True)
+        return found[0]
+
+    def _quickly(self, data: bytes) -> tuple[list[Extent], int] | None:
+        """The hot spot. A length that is undefined leads beyond all data: where one is, files misfit here."""
+        at = 0
+        values: list[Extent] = []
+        for pattern, steps in self._stretches:
+            if pattern is not None and (whole := pattern.match(data, at)):
+                values += [(start + 2, end) for start, end in whole.regs[1:]]
+                at = whole.end()
+                continue
+            for unpack, fixed, width, wanted in steps:
                 found, length = unpack(data, at)
                 if found != fixed:
                     return None
                 at += width
-                keep(at)
-                at = at + length if length != UNDEFINED else self._sequence_end(data, at, fixed)
-            keep(at)
-            return values if self._ends(data, size, at) else None
-        except (struct.error, Strange):
-            return None
+                if wanted:
+                    values.append((at, at + length))
+                at += length
+        return values, at
+
+    def _carefully(self, data: bytes) -> tuple[list[Extent], int] | None:
+        at = 0
+        values: list[Extent] = []
+        for unpack, fixed, width, wanted in self._steps:
+            found, length = unpack(data, at)
+            if found != fixed:
+                return None
+            start = at + width
+            at = start + length if length != UNDEFINED else self._sequence_end(data, start, fixed)
+            if wanted:
+                values.append((start, at))
+        return values, at
 
     def _sequence_end(self, data: bytes, at: int, fixed: bytes) -> int:
         if not self._explicit or fixed[-4:-2] not in (b"SQ", b"UN"):
@@ -154,7 +193,7 @@ class Layout:
         """Whether nothing but the constant end follows, whole as far as that can be seen."""
         if isinstance(self._end, bytes):
             return at + len(self._end) == size and data[at:] == self._end
-        unpack, fixed, width = self._end
+        unpack, fixed, width, _ = self._end
         found, length = unpack(data, at)
         return bool(found == fixed and (length == UNDEFINED or at + width + length <= size))
 
@@ -162,3 +201,71 @@ class Layout:
 @lru_cache(maxsize=4096)
 def _struct(skipped: int, fixed: int, form: str) -> struct.Struct:
     return struct.Struct(f"<{skipped}x{fixed}s{form}")
+
+
+# Stretches
+
+
+_Stretch = tuple["re.Pattern[bytes] | None", list[_Step]]
+"""Some steps that follow each other, and the expression that takes all of them at once, where there is one."""
+_SHORT: Final = 16
+"""Bytes: elements whose headers and values are mostly shorter are taken together."""
+_LENGTHS: Final = (10, 8, 12, 6, 14, 16, 4, 2, 0)
+"""The lengths of a value that an expression allows for; the steps take any other."""
+_TOGETHER: Final = 4
+_ASKED: Final = 3
+"""How many layouts must want an expression before it is made, for that takes as long as reading a hundred files."""
+_OFTEN: Final = 512
+"""How many files must fit a layout before its expressions are made though nobody else wants them."""
+_EXPRESSIONS_KEPT: Final = 64
+
+
+def stretches(steps: list[_Step], often: bool = False) -> list[_Stretch]:
+    """The steps, in stretches of which some are taken at once."""
+    found: list[_Stretch] = []
+    for short, group in groupby(steps, key=_is_short):
+        members = list(group)
+        pattern = _expressions.get(members, often) if short and len(members) >= _TOGETHER else None
+        found.append((pattern, members))
+    return found
+
+
+def _is_short(step: _Step) -> bool:
+    _, fixed, width, _ = step
+    return width - len(fixed) == 2 and len(fixed) <= _SHORT and fixed[-2:] in SHORT_VRS
+
+
+class _Expressions:
+    """Expressions by what they take, which is the same in series of one kind."""
+
+    def __init__(self) -> None:
+        self._made: dict[_Kind, re.Pattern[bytes]] = {}
+        self._asked: Counter[_Kind] = Counter()
+
+    def get(self, steps: list[_Step], often: bool) -> re.Pattern[bytes] | None:
+        """The expression for these steps, if it is worth its while."""
+        kind = tuple([(fixed, wanted) for _, fixed, _, wanted in steps])
+        if kind not in self._made:
+            self._asked[kind] += 1
+            if not often and self._asked[kind] < _ASKED:
+                return None
+            self._make_room()
+            self._made[kind] = re.compile(b"".join(map(_text, steps)), re.DOTALL)
+        return self._made[kind]
+
+    def _make_room(self) -> None:
+        if len(self._made) >= _EXPRESSIONS_KEPT:
+            self._made.clear()
+        if len(self._asked) > 16 * _EXPRESSIONS_KEPT:
+            self._asked.clear()
+
+
+_Kind = tuple[tuple[bytes, bool], ...]
+_expressions = _Expressions()
+
+
+def _text(step: _Step) -> bytes:
+    """One element whose value has one of the usual lengths, as an expression; of a wanted one, length and value."""
+    _, fixed, _, wanted = step
+    lengths = b"|".join([re.escape(length.to_bytes(2, "little")) + b".{%d}" % length for length in _LENGTHS])
+    return re.escape(fixed) + (b"(%b)" if wanted else b"(?:%b)") % lengths

@@ -5,10 +5,9 @@ What is remembered is bounded: of some series one file's header to make a layout
 
 from __future__ import annotations
 
-from json.encoder import encode_basestring
 from typing import Final
 
-from dicom2fhir.dicom.layout import Choice, Layout, Slot, fits_layouts, signature
+from dicom2fhir.dicom.layout import Choice, Extent, Layout, fits_layouts, signature
 from dicom2fhir.dicom.raws import SOP_INSTANCE
 from dicom2fhir.dicom.record import PLAIN, Given, Record, plain_text, plain_uid, record_of
 from dicom2fhir.dicom.scan import Scan, Span, Window
@@ -94,45 +93,47 @@ class _Series:
             self._keep(found, context)
 
 
-_Piece = tuple[str, int, int, bool]
-"""A key of the own part, the slot of its value, whether character sets matter; number -1: a whole piece."""
+_Place = tuple[int, int, bool]
+"""The place of an own value in the row, its place among the values that vary, whether character sets matter."""
 
 
 class Prediction:
     """What the files of one series are like, as far as one of them and what varies say."""
 
     def __init__(self, found: Scan, context: Given, varying: list[int]) -> None:
-        self._layout = Layout(found, varying)
+        self._layout = Layout(found, varying, {span[1] for span in found.spans})
         slots = self._layout.slots
         shared = [span for span in found.spans if not _is_own(span) and span[1] in slots]
         self._shared = [slots[span[1]] for span in shared]
         self._contexts = {tuple(found.data[value:end] for _, _, value, end in shared): context}
-        own = sorted(filter(_is_own, found.spans), key=lambda span: PLAIN[span[0]])
-        self._uid = next(slots[span[1]] for span in own if span[0] == SOP_INSTANCE)
-        pieces = [_piece(found, span, slots.get(span[1])) for span in own if span[0] != SOP_INSTANCE]
-        self._pieces = [piece for piece in pieces if piece[0]]
+        self._uid = next(slots[span[1]] for span in found.spans if span[0] == SOP_INSTANCE)
+        own = sorted((PLAIN[span[0]], span) for span in found.spans if _is_own(span) and span[0] != SOP_INSTANCE)
+        said = [(*known, span, text) for known, span in own if (text := _text(found, span)) or span[1] in slots]
+        self._keys = tuple([keyword for keyword, _, _, _ in said])
+        self._row = [text for _, _, _, text in said]
+        self._places: list[_Place] = [
+            (place, slots[span[1]], charset) for place, (_, charset, span, _) in enumerate(said) if span[1] in slots
+        ]
 
     def record(self, window: Window) -> Record | None:
         """The record of a file that is as predicted, and whose context is known."""
         data, values = self._match(window)
         if values is None:
             return None
-        context = self._contexts.get(self._key(data, values))
-        number, gap = self._uid
-        uid = plain_uid(data[values[number] : values[number + 1] - gap])
+        context = self._contexts.get(self._key(data, values) if self._shared else ())
+        start, end = values[self._uid]
+        uid = plain_uid(data[start:end])
         if context is None or uid is None:
             return None
-        pieces = []
-        for piece, number, gap, charset in self._pieces:
-            if number < 0:
-                pieces.append(piece)
-                continue
-            text = plain_text(data[values[number] : values[number + 1] - gap], charset)
+        row = self._row.copy()
+        for place, slot, charset in self._places:
+            start, end = values[slot]
+            text = row[place] = plain_text(data[start:end], charset)
             if text is None:
                 return None
-            if text:
-                pieces.append(piece + encode_basestring(text))
-        return record_of(context, uid, "{" + ",".join(pieces) + "}")
+        if "" in row:
+            return record_of(context, {key: text for key, text in zip(self._keys, row, strict=True) if text}, uid)
+        return ("header", context.digest, None, self._keys, uid, tuple(row))
 
     def adopt(self, window: Window, context: Given) -> bool:
         """Whether a file is as predicted; its context is known from here on."""
@@ -144,25 +145,21 @@ class Prediction:
         self._contexts[self._key(data, values)] = context
         return True
 
-    def _match(self, window: Window) -> tuple[bytes, list[int] | None]:
+    def _match(self, window: Window) -> tuple[bytes, list[Extent] | None]:
         data = window.data
         if len(data) < self._layout.reach and len(data) < window.size:
             data = window.reach(self._layout.reach)
         return data, self._layout.match(data, window.size)
 
-    def _key(self, data: bytes, values: list[int]) -> tuple[bytes, ...]:
-        return tuple([data[values[number] : values[number + 1] - gap] for number, gap in self._shared])
+    def _key(self, data: bytes, values: list[Extent]) -> tuple[bytes, ...]:
+        return tuple([data[slice(*values[slot])] for slot in self._shared])
 
 
 def _is_own(span: Span) -> bool:
     return span[0] in PLAIN
 
 
-def _piece(found: Scan, span: Span, slot: Slot | None) -> _Piece:
+def _text(found: Scan, span: Span) -> str | None:
     """What one own value of a plain file comes to."""
     tag, _, value, end = span
-    key, charset = PLAIN[tag]
-    if slot is not None:
-        return (key, *slot, charset)
-    text = plain_text(found.data[value:end], charset)
-    return (key + encode_basestring(text) if text else "", -1, 0, False)
+    return plain_text(found.data[value:end], PLAIN[tag][1])

@@ -1,34 +1,35 @@
 """A header record, and the quick way to one: the own part of an instance whose own values are all plain.
 
-Most of them are numbers and times. What comes out is what `decode` would say, byte for byte.
+Most of them are numbers and times. What comes out is what `decode` would say, value for value.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from json.encoder import encode_basestring
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from dicom2fhir.dicom.decode import NO_TEXT, TEXT_VRS
 from dicom2fhir.dicom.elements import ELEMENTS, Level
 from dicom2fhir.dicom.raws import SOP_INSTANCE, TEXT_LIMIT
+from dicom2fhir.dicom.records import Values
 from dicom2fhir.dicom.scan import Scan, Span
 from dicom2fhir.dicom.values import MAX_UID
 
 PLAIN: Final = {
-    element.tag: (f'"{element.keyword}":', element.vr in TEXT_VRS)
+    element.tag: (element.keyword, element.vr in TEXT_VRS)
     for element in ELEMENTS
     if element.level is Level.INSTANCE and element.vr != "SQ"
 }
-"""The own elements that may be plain: how each begins in the own part, and whether character sets concern it."""
+"""The own elements that may be plain: their keywords, and whether character sets concern them."""
 _NOT_PLAIN: Final = frozenset(vr.encode() for vr in (*NO_TEXT, "UN"))
 _UID: Final = re.compile(rb"[0-9]+(?:\.[0-9]+)*")
 
-Record = tuple[Literal["header"], bytes, str | None, str, str, bytes]
-"""("header", digest of the context, the context unless this process has given it, SOP Instance UID, own, digest).
+Keys = tuple[str, ...]
+Record = tuple[Literal["header"], bytes, str | None, Keys, str, tuple[Any, ...]]
+"""("header", digest of the context, the context unless this process has given it, keys, SOP Instance UID, row).
 
-The last is the whole record's digest. It leaves out whether the pixel data are whole, which are never compared.
+The row holds the instance's own values, the keys their keywords in order; the notes on them have the key "".
 """
 Skip = tuple[Literal["skip"], str, str, str]
 """("skip", problem code, message, where)."""
@@ -42,16 +43,11 @@ class Given(NamedTuple):
     where: str
 
 
-def record_of(context: Given, uid: str, own: str, given: bool = True) -> Record:
-    """The record of a file whose own values are plain and whose pixel data are whole."""
-    return (
-        "header",
-        context.digest,
-        None if given else context.body,
-        uid,
-        own,
-        digest_of(context.digest + own.encode()),
-    )
+def record_of(context: Given, values: Values, uid: str, given: bool = True) -> Record:
+    """The record of an instance with these own values."""
+    keys = tuple(sorted(values))
+    row = tuple([values[key] for key in keys])
+    return ("header", context.digest, None if given else context.body, keys, uid, row)
 
 
 def digest_of(data: bytes) -> bytes:
@@ -59,10 +55,10 @@ def digest_of(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def plain_own(found: Scan, own: list[Span]) -> tuple[str, str] | None:
-    """SOP Instance UID and own part of a file, where its own values are plain."""
+def plain_own(found: Scan, own: list[Span]) -> tuple[Values, str] | None:
+    """Own values and SOP Instance UID of a file, where its own values are plain."""
     data, implicit = found.data, found.encoding.implicit
-    uid, parts = None, []
+    uid, values = None, {}
     for tag, start, value, end in own:
         plain = PLAIN.get(tag)
         if plain is None or (not implicit and data[start + 4 : start + 6] in _NOT_PLAIN):
@@ -75,8 +71,8 @@ def plain_own(found: Scan, own: list[Span]) -> tuple[str, str] | None:
         if text is None:
             return None
         if text:
-            parts.append(key + encode_basestring(text))
-    return (uid, "{" + ",".join(sorted(parts)) + "}") if uid else None
+            values[key] = text
+    return (values, uid) if uid else None
 
 
 def plain_text(value: bytes, charset: bool) -> str | None:

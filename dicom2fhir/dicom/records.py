@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from dicom2fhir.problems import Code
 
 Values = dict[str, Any]
 Note = tuple[str, str]
+
+PIXELS_CUT: Final = (Code.TRUNCATED_PIXELS.value, "PixelData")
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,21 @@ def parse_context(body: str) -> Context:
     return Context(study, series, values.pop("SOPClassUID"), values, notes)
 
 
-def parse_own(own: str) -> tuple[Values, tuple[Note, ...]]:
+def parse_row(keys: Iterable[str], row: Iterable[Any]) -> tuple[Values, tuple[Note, ...]]:
     """The values and notes that a record's own part stands for."""
-    return parse_owns((own,))[0]
+    values = dict(zip(keys, row, strict=True))
+    return values, _notes(values)
 
 
-def parse_owns(own: Iterable[str]) -> list[tuple[Values, tuple[Note, ...]]]:
-    """The same for many at once, which takes a third of the time."""
-    return [(values, _notes(values)) for values in json.loads(f"[{','.join(own)}]")]
+def canonical(values: Values, notes: Sequence[Note]) -> str:
+    """Values and notes as the text that digests are made of."""
+    return _encode({**values, "": notes} if notes else values)
+
+
+def comparable(keys: Iterable[str], row: Iterable[Any]) -> str:
+    """What records of one instance are compared by, besides their contexts: all but whether pixel data are whole."""
+    values, notes = parse_row(keys, row)
+    return canonical(values, [note for note in notes if note != PIXELS_CUT])
 
 
 def _notes(values: Values) -> tuple[Note, ...]:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dicom2fhir.problems import Code, Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One file to read: its path as the user would type it, bytes that are no UTF-8 as surrogate escapes."""
+class Found(NamedTuple):
+    """Some files to read: their paths as the user would type them, bytes that are no UTF-8 as surrogate escapes."""
 
-    path: str
+    paths: list[str]
 
 
 class Source(Protocol):

@@ -110,7 +110,7 @@ class Walk:
             return self._problem(Problem(Code.SPECIAL_FILE, path=path), real)
         if self._met is not None and not self._met.first(real):
             return None
-        return Found(path) if stat.S_ISREG(mode) else _Folder(path, _prefix(real))
+        return Found([path]) if stat.S_ISREG(mode) else _Folder(path, _prefix(real))
 
     def _below(self, root: _Folder) -> Iterator[Found | Problem]:
         start = len(_prefix(root.path))
@@ -129,16 +129,22 @@ class Walk:
         try:
             with os.scandir(folder.path) as entries:
                 while batch := sorted(islice(entries, SORTED_AT_ONCE), key=_name):
+                    files: list[str] = []
                     for entry in batch:
                         met = self._entry(entry, folder.prefix, start, own)
-                        if isinstance(met, _Folder):
+                        if isinstance(met, str):
+                            files.append(met)
+                        elif isinstance(met, _Folder):
                             folders.append(met)
                         elif met is not None:
                             yield met
+                    if files:
+                        yield Found(files)
         except OSError as error:
             yield refusal(error, folder.path)
 
-    def _entry(self, entry: os.DirEntry[str], prefix: str, start: int, own: frozenset[str]) -> _Answer:
+    def _entry(self, entry: os.DirEntry[str], prefix: str, start: int, own: frozenset[str]) -> str | _Answer:
+        """What an entry is; a path stands for a file to read."""
         path = entry.path
         if self._excluded and (self._excluded(entry.name) or self._excluded(path[start:])):
             return self._problem(Problem(Code.EXCLUDED, path=path), prefix + entry.name)
@@ -149,10 +155,10 @@ class Walk:
         except OSError as error:
             return self._problem(refusal(error, path), prefix + entry.name)
 
-    def _by_kind(self, entry: os.DirEntry[str], path: str, prefix: str) -> _Answer:
+    def _by_kind(self, entry: os.DirEntry[str], path: str, prefix: str) -> str | _Answer:
         """The entry's kind comes with the listing: no system call but where the file system does not tell it."""
         if entry.is_file(follow_symlinks=False):
-            return Found(path) if self._met is None or self._met.first(prefix + entry.name) else None
+            return path if self._met is None or self._met.first(prefix + entry.name) else None
         if entry.is_dir(follow_symlinks=False):
             known = self._met is not None and not self._met.first(prefix + entry.name)
             return None if known else _Folder(path, f"{prefix}{entry.name}/")

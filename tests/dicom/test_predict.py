@@ -13,12 +13,12 @@ from builders import BIG_ENDIAN, EXPLICIT, IMPLICIT, code, dataset, encode, put,
 from pydicom.dataset import Dataset
 from reading import as_in_a_worker
 
-from dicom2fhir.dicom import header, predict
+from dicom2fhir.dicom import header, layout, predict
 from dicom2fhir.dicom.header import read_file
-from dicom2fhir.dicom.layout import Choice, Layout, signature
-from dicom2fhir.dicom.raws import CHARSET, tag_bytes
-from dicom2fhir.dicom.records import Scope, parse_own
-from dicom2fhir.dicom.scan import Window, scan
+from dicom2fhir.dicom.layout import Choice, Layout, signature, stretches
+from dicom2fhir.dicom.raws import CHARSET, LONG_VRS, tag_bytes
+from dicom2fhir.dicom.records import Scope
+from dicom2fhir.dicom.scan import Scan, Window, scan
 
 SCOPE = Scope()
 
@@ -236,9 +236,64 @@ def test_a_layout_fits_what_it_was_made_of_whatever_is_said_to_vary() -> None:
         one = scan(Window(content, len(content)))
         assert one is not None
         numbers = sorted(chance.sample(range(len(one.starts)), chance.randrange(1, len(one.starts))))
-        values = Layout(one, numbers).match(content, len(content))
-        assert values is not None
-        assert len(values) == len(numbers) + 1
+        wanted = set(chance.sample([one.starts[number] for number in numbers], len(numbers) // 2))
+        values = Layout(one, numbers, wanted).match(content, len(content))
+        assert values == [extent(one, start) for start in sorted(wanted)]
+
+
+def extent(one: Scan, start: int) -> tuple[int, int]:
+    """Where the value of an element starts and ends in an explicit file."""
+    end = [*one.starts, one.stop][one.starts.index(start) + 1]
+    return start + (12 if one.data[start + 4 : start + 6] in LONG_VRS else 8), end
+
+
+def short_elements(lengths: list[int]) -> Dataset:
+    """A file in which private elements of these lengths follow each other, a wanted one behind them."""
+    ds = put(dataset(InstanceNumber="7"), 0x00190010, "LO", "D2F TESTDATA")
+    for number, length in enumerate(lengths):
+        put(ds, 0x00191001 + number, "LO", "x" * length)
+    return ds
+
+
+def test_short_elements_are_taken_together_where_that_pays() -> None:
+    chance = random.Random(20240119)
+    one = found(short_elements([4] * 12))
+    varying = [n for n, start in enumerate(one.starts) if one.data[start : start + 2] in (b"\x19\0", b"\x20\0")]
+    wanted = {one.starts[varying[-1]], one.starts[varying[3]]}
+    slow, quick = Layout(one, varying, wanted), Layout(one, varying, wanted)
+    quick._stretches = stretches(quick._steps, often=True)
+    assert sum(pattern is not None for pattern, _ in quick._stretches) == 1
+    for _ in range(200):
+        content = encode(short_elements([2 * chance.randrange(9 if chance.random() < 0.9 else 20) for _ in range(12)]))
+        assert quick.match(content, len(content)) == slow.match(content, len(content)) is not None
+        at = chance.randrange(len(content))
+        content = content[:at] + bytes([content[at] ^ 1 << chance.randrange(8)]) + content[at + 1 :]
+        for bytes_ in (content, content[: chance.randrange(len(content))]):
+            assert quick.match(bytes_, len(bytes_)) == slow.match(bytes_, len(bytes_))
+
+
+def test_expressions_are_made_for_what_several_series_have_or_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_expressions", layout._Expressions())
+    one = found(short_elements([6] * 9))
+    layouts = [Layout(one, list(range(10, len(one.starts))), set()) for _ in range(layout._ASKED + 1)]
+    made = [any(pattern for pattern, _ in each._stretches) for each in layouts]
+    assert made == [False] * (layout._ASKED - 1) + [True] * 2
+    content = encode(short_elements([6] * 9))
+    for _ in range(layout._OFTEN):
+        assert layouts[0].match(content, len(content)) is not None
+    assert any(pattern for pattern, _ in layouts[0]._stretches)
+
+
+def test_the_memory_of_expressions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_EXPRESSIONS_KEPT", 2)
+    kept = layout._Expressions()
+    for count in range(4, 50):
+        one = found(short_elements([6] * count))
+        Layout(one, list(range(10, len(one.starts))), set())
+        steps = Layout(one, list(range(len(one.starts) - count, len(one.starts) - 1)), set())._steps
+        kept.get(steps, often=count % 2 == 0)
+        assert len(kept._made) <= 2
+        assert len(kept._asked) <= 33
 
 
 @pytest.mark.parametrize(("vr", "fits"), [(b"SQ", True), (b"UN", True), (b"OB", False), (b"UT", False)])
@@ -248,8 +303,8 @@ def test_a_value_of_undefined_length_is_stepped_over_where_it_is_a_sequence(vr: 
     assert one is not None
     sequence = content.index(b"\x08\0\x40\x11SQ")
     changed = content[: sequence + 4] + vr + content[sequence + 6 :]
-    layout = Layout(one._replace(data=changed), [one.starts.index(sequence)])
-    assert (layout.match(changed, len(changed)) is not None) is fits
+    made = Layout(one._replace(data=changed), [one.starts.index(sequence)], {sequence})
+    assert (made.match(changed, len(changed)) is not None) is fits
 
 
 def test_a_signature_is_the_series_uid() -> None:
@@ -269,5 +324,6 @@ def test_a_signature_is_the_series_uid() -> None:
 def test_the_own_part_is_canonical(tmp_path: Path) -> None:
     for number in range(1, 5):
         record = read(image(number, ContentLabel="LABEL", RTImageName='"x"\\y'), tmp_path)
-        assert list(parse_own(record[4])[0]) == sorted(parse_own(record[4])[0])
-        assert record[4].startswith('{"AcquisitionDate":"20240115","AcquisitionTime":"1')
+        assert list(record[3]) == sorted(record[3])
+        assert record[3][:2] == ("AcquisitionDate", "AcquisitionTime")
+        assert record[5][0] == "20240115"

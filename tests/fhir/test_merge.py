@@ -328,11 +328,12 @@ CASES = (
 @cache
 def converted(version: str, cases: tuple[str, ...], start: int, step: int) -> list[Any]:
     """The bundles of some cases, each made of every `step`th of its files."""
-    folders = [[one for one in Paths([str(check.FOLDERS[case])]) if isinstance(one, Found)] for case in cases]
+    found = [[one for one in Paths([str(check.FOLDERS[case])]) if isinstance(one, Found)] for case in cases]
+    folders = [[path for one in of_case for path in one.paths] for of_case in found]
     sink = check.Collected()
     with patch.object(pipeline, "read_all", check._replay):
-        files = [one for found in folders for one in found[start::step]]
-        pipeline.convert(files, sink, Options(to=version, mapping=check.SITE))
+        files = [path for paths in folders for path in paths[start::step]]
+        pipeline.convert([Found(files)], sink, Options(to=version, mapping=check.SITE))
     return sink.bundles
 
 

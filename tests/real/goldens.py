@@ -21,7 +21,6 @@ from dicom2fhir.fhir.bundle import Emission
 from dicom2fhir.fhir.policy import CREATABLE, Policy
 from dicom2fhir.pipeline import Options
 from dicom2fhir.problems import Problem
-from dicom2fhir.sources.base import Found
 from dicom2fhir.sources.directory import Paths
 from dicom2fhir.workers import Limits, Result, Task, read_all
 
@@ -115,15 +114,15 @@ def written(folders: Iterable[Path], options: Options) -> list[Json]:
 
 
 def _replay(
-    found: Iterable[Found], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
+    found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
 ) -> Iterator[Result]:
-    yield from _readings(tuple(found), task)
+    yield from _readings(tuple(path for paths in found for path in paths), task)
 
 
 @cache
-def _readings(found: tuple[Found, ...], task: Task) -> tuple[Result, ...]:
+def _readings(paths: tuple[str, ...], task: Task) -> tuple[Result, ...]:
     """The same files in the same order for every version: they are read once."""
-    return tuple(read_all(found, task, Limits(), 2))
+    return tuple(read_all([list(paths)], task, Limits(), 2))
 
 
 def imaging(resource: Json) -> Iterator[Json]:

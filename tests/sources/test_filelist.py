@@ -27,7 +27,11 @@ def _tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def listed(lines: bytes, separator: bytes = b"\n", selection: Selection = EVERYTHING) -> list[str]:
     source = FileList(io.BytesIO(lines), separator, selection)
-    return [each.path if isinstance(each, Found) else f"{each.path} {each.code.value}" for each in source]
+    return [path for each in source for path in (each.paths if isinstance(each, Found) else [_said(each)])]
+
+
+def _said(problem: Problem) -> str:
+    return f"{problem.path} {problem.code.value}"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_a_stream_without_lines_does_not_fill_the_memory(size: int) -> None:
     too_long, following = FileList(Counting(b"x" * size + b"\nh\n"))
     assert isinstance(too_long, Problem)
     assert too_long.path == ""
-    assert following == Found("h")
+    assert following == Found(["h"])
     assert max(pieces) <= LONGEST
 
 
@@ -106,6 +110,6 @@ def test_lines_are_used_before_the_stream_ends() -> None:
     with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as writer:
         crawl = iter(FileList(stream))
         writer.write(b"h\na/")
-        assert next(crawl) == Found("h")
+        assert next(crawl) == Found(["h"])
         writer.write(b"f\n")
-        assert next(crawl) == Found("a/f")
+        assert next(crawl) == Found(["a/f"])
