@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from dicom2fhir import __version__
 from dicom2fhir.cli.guard import explain
 from dicom2fhir.cli.logs import Talk
-from dicom2fhir.cli.options import COMMANDS, GroupedCommand, command
+from dicom2fhir.cli.options import COMMANDS, GroupedCommand, command, command_name
+
+
+class Commands(TyperGroup):
+    """The commands, by name and help; one is made with its parameters when it is called. All would take 0.05 s."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with, and the arguments left for it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        options = next(each for each in COMMANDS if command_name(each) == name)
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+        alone.command(cls=GroupedCommand)(command(options))
+        return name, get_command(alone), rest
+
 
 app = typer.Typer(
     name="dicom2fhir",
+    cls=Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
     # Typer's own options of the group have no default, and for such a one it imports pydantic: 0.1 s of every `--help`.
@@ -48,8 +65,17 @@ def _root(
     """Turn DICOM files into FHIR ImagingStudy resources: every file accounted for, nothing invented."""
 
 
+def _unmade(options: type) -> Callable[[], None]:
+    """What stands for a command in lists: its name and its help."""
+
+    def run() -> None: ...
+
+    run.__name__, run.__doc__ = command_name(options), options.__doc__
+    return run
+
+
 for _options in COMMANDS:
-    app.command(cls=GroupedCommand)(command(_options))
+    app.command()(_unmade(_options))
 
 
 def run() -> NoReturn:

@@ -6,11 +6,9 @@ is refused, because a misspelt option that is silently ignored is worse than a s
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from dicom2fhir.errors import ConfigurationError
 
@@ -25,8 +23,7 @@ _TAKES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What an option takes: a key of `_TAKES`, and for a choice its choices."""
 
     name: str
@@ -36,6 +33,8 @@ class Kind:
 @cache
 def load(path: str) -> dict[str, Any]:
     """The file's content. Raises `ConfigurationError` where it cannot be read or is not TOML."""
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)

@@ -6,24 +6,24 @@ UIDs, unless `--log-identifiers` was given.
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 Level = Literal["error", "warning", "info", "debug"]
 _LOUDNESS: dict[Level, int] = {"error": -1, "warning": 0, "info": 0, "debug": 1}
 
 
-@dataclass(slots=True)
 class Talk:
     """`verbosity` is -1 (errors only), 0, or 1 (everything); `form` is text or json."""
 
-    verbosity: int = 0
-    form: Literal["text", "json"] = "text"
-    identifiers: bool = False
-    stream: TextIO | None = None
+    def __init__(
+        self,
+        verbosity: int = 0,
+        form: Literal["text", "json"] = "text",
+        identifiers: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.verbosity, self.form, self.identifiers, self.stream = verbosity, form, identifiers, stream
 
     def say(self, level: Level, message: str, **fields: Any) -> None:
         """One line, where the level is loud enough. `fields` are for programs and only in the JSON form."""
@@ -36,6 +36,9 @@ class Talk:
     def _line(self, level: Level, message: str, fields: dict[str, Any]) -> str:
         if self.form == "text":
             return f"dicom2fhir: {message}" if level == "error" else message
+        import json
+        from datetime import UTC, datetime
+
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return json.dumps({"time": now, "level": level, "message": message, **fields}, ensure_ascii=True)
 
