@@ -5,8 +5,8 @@ One bad file is data, not an exception: whoever meets it makes a `Problem` and g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Bucket(StrEnum):
@@ -109,8 +109,7 @@ class Code(StrEnum):
     KEY_OBJECT_UNRESOLVED = "key-object-unresolved"
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What a code stands for: its bucket, its severity and one sentence for the user."""
 
     bucket: Bucket
@@ -235,8 +234,7 @@ MEANINGS: dict[Code, Meaning] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong.
 
     `where` is `StudyUID/SeriesUID/SOPInstanceUID/element` as far as it applies, `path` the file
@@ -247,7 +245,7 @@ class Problem:
     where: str = ""
     path: str = ""
     message: str = ""
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # nobody counts in it as in a tuple
 
     @property
     def bucket(self) -> Bucket:

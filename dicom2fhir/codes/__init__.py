@@ -1,18 +1,18 @@
 """Code tables and their look-ups. The tables are CSV files beside this one; README.md says where they come from.
 
 Every look-up is pure, takes what a file says and returns values of the model, or `None` for what no table has.
-A table is read when it is first asked for.
+A table is read when it is first asked for, and the model loaded then: who only reads files needs little of it.
 """
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import os
 from functools import cache
-from importlib.resources import files
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
-from dicom2fhir.model import Code, Concept, Modality, Side
+if TYPE_CHECKING:
+    from dicom2fhir.model import Concept, Modality, Side
 
 Family = Literal[
     "image", "video", "waveform", "sr", "ko", "pr", "seg", "reg", "rwv", "doc",
@@ -28,8 +28,7 @@ SCT: Final = "http://snomed.info/sct"
 _IMAGES: Final = frozenset({"image", "video", "rt-image"})
 
 
-@dataclass(frozen=True, slots=True)
-class SopClass:
+class SopClass(NamedTuple):
     """What is known of a SOP class.
 
     `modality` is the term that the class implies, where it implies one. `title` names the attributes that
@@ -86,12 +85,14 @@ def is_image(uid: str) -> bool:
 
 
 def _rows(table: str) -> list[dict[str, str]]:
-    text = files(__name__).joinpath(f"{table}.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    with open(os.path.join(os.path.dirname(__file__), f"{table}.csv"), encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @cache
 def _modalities() -> dict[str, Modality]:
+    from dicom2fhir.model import Modality
+
     return {row["term"]: Modality(row["term"], row["meaning"], row["acquires"] == "Y") for row in _rows("modality")}
 
 
@@ -103,6 +104,8 @@ def _body_parts() -> dict[str, Concept]:
 
 
 def _site(sct: str, meaning: str) -> Concept:
+    from dicom2fhir.model import Code, Concept
+
     return Concept((Code(sct, SCT, meaning),)) if sct else Concept(text=meaning)
 
 
@@ -112,7 +115,7 @@ def _squeezed(term: str) -> str:
 
 @cache
 def _sides() -> dict[str, Side]:
-    return {row["sct"]: cast(Side, row["side"]) for row in _rows("lateral")}
+    return {row["sct"]: cast("Side", row["side"]) for row in _rows("lateral")}
 
 
 @cache

@@ -12,9 +12,8 @@ reads 8-bit text of an ASCII file as Latin-1 without a word.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicom2fhir.problems import Code
 
@@ -78,30 +77,24 @@ _OTHER_SPELLINGS: Final = {
     "ISO885915": "ISOIR203",
 }
 """What else is written, without blanks, `_` and `-`, and the term that it stands for."""
-_REGISTERED: Final = re.compile(r"ISO(?:2022)?IR([0-9]{1,3})")
+_REGISTERED: Final = r"ISO(?:2022)?IR([0-9]{1,3})"
 
 _G1: Final = {escape: codec for codec, escape in _RIGHT_HALF.values()}
 _G0: Final = {escape: codec for codec, escape in _LEFT_HALF.values()} | {b"$@": "iso2022_jp"}
 _ASCII_AGAIN: Final = frozenset({b"(B", b"(J"})
-_ESCAPES: Final = re.compile(
+_ESCAPES: Final = (
     b"\x1b(" + b"|".join(re.escape(e) for e in sorted({*_G1, *_G0, *_ASCII_AGAIN}, key=len, reverse=True)) + b")"
 )
-_LINE: Final = rb"[\r\n\t\f]"
-_WORDS: Final = rb"[\\\r\n\t\f]"
 _RESETS: Final = {
-    vr: re.compile(pattern)
-    for vr, pattern in (
-        *((vr, _LINE) for vr in ("ST", "LT", "UT")),
-        *((vr, _WORDS) for vr in ("LO", "SH", "UC")),
-        ("PN", rb"[\\^=\r\n\t\f]"),
-    )
+    **dict.fromkeys(("ST", "LT", "UT"), rb"[\r\n\t\f]"),
+    **dict.fromkeys(("LO", "SH", "UC"), rb"[\\\r\n\t\f]"),
+    "PN": rb"[\\^=\r\n\t\f]",
 }
 """The VRs that (0008,0005) concerns, and what ends an escape sequence's effect in each (PS3.5 6.1.2.5.3)."""
-_NOT_KATAKANA: Final = re.compile(rb"[\x80-\xa0\xe0-\xff]")
+_NOT_KATAKANA: Final = rb"[\x80-\xa0\xe0-\xff]"
 
 
-@dataclass(frozen=True, slots=True)
-class Charset:
+class Charset(NamedTuple):
     """What a data set says of its character sets.
 
     `codec` reads text before the first escape sequence. `declared` are the escape sequences that the data set
@@ -133,11 +126,11 @@ class Charset:
 
     def _misfit(self, raw: bytes) -> Code | None:
         # Shift-JIS is often declared as the katakana set that is a part of it.
-        wrong = self.codec == "shift_jis" and _NOT_KATAKANA.search(raw)
+        wrong = self.codec == "shift_jis" and re.search(_NOT_KATAKANA, raw)
         return Code.CHARSET_INVALID if wrong else None
 
-    def _extended(self, raw: bytes, resets: re.Pattern[bytes]) -> tuple[str, Code | None]:
-        first, *rest = _ESCAPES.split(raw.rstrip(b" \0"))
+    def _extended(self, raw: bytes, resets: bytes) -> tuple[str, Code | None]:
+        first, *rest = re.split(_ESCAPES, raw.rstrip(b" \0"))
         if any(_ESC in segment for segment in (first, *rest[1::2])):
             raise UnicodeDecodeError("iso2022", raw, 0, len(raw), "unknown escape sequence")
         escapes = list(zip([b"(B", *rest[::2]], [first, *rest[1::2]], strict=True))
@@ -149,7 +142,7 @@ class Charset:
             return _segments(escapes, self.codec, None), Code.CHARSET_INVALID
 
 
-def _segments(escapes: list[tuple[bytes, bytes]], initial: str, resets: re.Pattern[bytes] | None) -> str:
+def _segments(escapes: list[tuple[bytes, bytes]], initial: str, resets: bytes | None) -> str:
     """Text of segments, each after its escape sequence; a delimiter in one goes back to the initial codec."""
     text, right, left = [], initial, b""
     for escape, segment in escapes:
@@ -160,7 +153,7 @@ def _segments(escapes: list[tuple[bytes, bytes]], initial: str, resets: re.Patte
         if left:  # Python's codec wants to see the escape sequence; a delimiter's byte is half a character here
             text.append((_ESC + left + segment).decode(_G0[left]))
             continue
-        end = resets.search(segment) if resets else None
+        end = re.search(resets, segment) if resets else None
         at = end.start() if end else len(segment)
         text.append(segment[:at].decode(right))
         if end:
@@ -208,6 +201,6 @@ def _number(term: str) -> int | None:
     """The ISO-IR number of a term; 6 (ASCII) of one that adds nothing, `None` of an unknown one."""
     if not term or term in _STAND_ALONE:
         return 6
-    match = _REGISTERED.fullmatch(term)
+    match = re.fullmatch(_REGISTERED, term)
     number = int(match[1]) if match else None
     return number if number == 6 or number in _RIGHT_HALF or number in _LEFT_HALF else None

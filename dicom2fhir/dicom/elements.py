@@ -7,8 +7,8 @@ Keywords and value representations are those of PS3.6; a test holds them against
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Level(Enum):
@@ -22,8 +22,7 @@ class Level(Enum):
     ITEM = "item"
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One wanted attribute: its tag (0xggggeeee), and for a sequence what is wanted of its items.
 
     `feeds` names the fields of the model that it goes into; "" for what only helps to read others.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from dicom2fhir.problems import Code
@@ -16,16 +15,14 @@ PIXELS_CUT: Final = (Code.TRUNCATED_PIXELS.value, "PixelData")
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What the user left out: modality terms in capitals, SOP Class UIDs."""
 
     modalities: frozenset[str] = frozenset()
     sop_classes: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What some files of one series share; `notes` are (code, keyword) of its decoding."""
 
     study: str
@@ -44,8 +41,7 @@ class InstanceRecord(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StudyRecords:
+class StudyRecords(NamedTuple):
     """All instances of one study, in order of (Series Instance UID, SOP Instance UID)."""
 
     uid: str

@@ -7,16 +7,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from dicom2fhir.dicom.records import Values
-from dicom2fhir.dicom.values import (
-    BadValue,
-    Time,
-    first_value,
-    parse_date,
-    parse_datetime,
-    parse_offset,
-    parse_time,
-    zone_offset,
-)
+from dicom2fhir.dicom.times import Time, parse_date, parse_datetime, parse_offset, parse_time, zone_offset
+from dicom2fhir.dicom.values import BadValue, first_value
 from dicom2fhir.mapping.evidence import Evidence
 from dicom2fhir.mapping.settings import Settings
 from dicom2fhir.model import Moment

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeVar
 
+from dicom2fhir.dicom.names import parse_name
 from dicom2fhir.dicom.records import Values
-from dicom2fhir.dicom.values import BadValue, clean_code, clean_text, first_value, parse_date, parse_name, split_values
+from dicom2fhir.dicom.times import parse_date
+from dicom2fhir.dicom.values import BadValue, clean_code, clean_text, first_value, split_values
 from dicom2fhir.mapping.evidence import Evidence, Voter, elect
 from dicom2fhir.mapping.moments import Moments
 from dicom2fhir.mapping.people import People

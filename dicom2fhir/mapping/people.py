@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+from dicom2fhir.dicom.names import parse_names
 from dicom2fhir.dicom.records import Values
-from dicom2fhir.dicom.values import BadValue, clean_text, parse_names, split_values
+from dicom2fhir.dicom.values import BadValue, clean_text, split_values
 from dicom2fhir.mapping.evidence import Evidence, Voter
 from dicom2fhir.mapping.terms import Terms
 from dicom2fhir.model import Concept, Organization, PersonName, Practitioner

@@ -96,7 +96,7 @@ class Read:
 
 def moved(study: str, one: InstanceRecord, **values: Any) -> InstanceRecord:
     """The same instance in another study."""
-    context = replace(one.context, study=study, series=f"{study}.1", values={**one.context.values, **values})
+    context = one.context._replace(study=study, series=f"{study}.1", values={**one.context.values, **values})
     return one._replace(uid=f"{study}.1.1", context=context)
 
 
@@ -475,7 +475,7 @@ def test_an_image_is_no_copy_of_a_document() -> None:
 
 def test_one_document_in_two_series_is_one() -> None:
     first = kos()
-    second = first._replace(context=replace(first.context, series="1.2.8"))
+    second = first._replace(context=first.context._replace(series="1.2.8"))
     assert [one.series for one in mapped(first, second)[0]] == ["1.2.8"]
 
 
@@ -491,4 +491,4 @@ def test_they_are_not_read_when_nobody_wants_them() -> None:
 
 
 def test_other_classes_are_none() -> None:
-    assert mapped(kos()._replace(context=replace(kos().context, sop_class=CT_IMAGE)))[0] == ()
+    assert mapped(kos()._replace(context=kos().context._replace(sop_class=CT_IMAGE)))[0] == ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,7 +229,7 @@ def test_places(values: dict[str, Any], found: Location | None) -> None:
 
 def test_notes_of_reading_count_for_every_instance_of_a_context() -> None:
     first = record(PatientID=None)
-    context = replace(first.context, notes=(("charset-invalid", "PatientName"),))
+    context = first.context._replace(notes=(("charset-invalid", "PatientName"),))
     instances = [first._replace(uid=f"1.2.1.{n}", context=context) for n in (1, 2)]
     instances[0] = instances[0]._replace(notes=(("truncated-pixels", "PixelData"),))
     assert notes(*instances) == {
