@@ -5,6 +5,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    import gc
+
+    # Importing makes a great many objects and no garbage; looking for some every 700 of them takes a tenth of its time.
+    gc.set_threshold(20_000)
     from dicom2fhir.cli.app import run
 
     run()

@@ -1,6 +1,7 @@
 """A study of images in plain English: what DICOM said, before any FHIR version is chosen.
 
 Frozen, standard library only. `None` and `()` mean unknown, never "none there".
+Without slots: for these every class would be made twice, in every run, for a few objects a study.
 Coded values carry the URI of their code system; `None` as system means that it has no known URI.
 """
 
@@ -21,7 +22,7 @@ Role = Literal["performer", "operator", "device", "institution"]
 EndpointKind = Literal["wado-rs", "wado-uri", "iid"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moment:
     """A date with as much time as is known.
 
@@ -34,7 +35,7 @@ class Moment:
     offset: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Code:
     """One code of one system."""
 
@@ -44,7 +45,7 @@ class Code:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Concept:
     """One idea: equivalent codes of it, and words for it."""
 
@@ -52,7 +53,7 @@ class Concept:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Modality:
     """A DICOM modality term; `acquires` says whether it is an acquisition modality (CID 29).
 
@@ -65,7 +66,7 @@ class Modality:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identifier:
     """A number and who gave it: `system` is a URI, `assigner` a name where there is no URI.
 
@@ -81,7 +82,7 @@ class Identifier:
     type_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PersonName:
     """One representation of a person's name (one component group of a PN value)."""
 
@@ -94,7 +95,7 @@ class PersonName:
     use: Literal["official", "maiden"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Organization:
     """An institution: (0008,0080), (0008,0082), (0008,0081)."""
 
@@ -103,7 +104,7 @@ class Organization:
     address: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Practitioner:
     """A person who did or asked for something; `names` holds up to three representations."""
 
@@ -115,7 +116,7 @@ class Practitioner:
     phones: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Owner:
     """The person responsible for an animal: (0010,2297), (0010,2298)."""
 
@@ -123,7 +124,7 @@ class Owner:
     role: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Patient:
     """Who or what was imaged. The first identifier, where there is one of kind "patient", is the PatientID.
 
@@ -152,7 +153,7 @@ class Patient:
         return next((i for i in self.identifiers if i.kind == "patient"), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Device:
     """A piece of equipment (PS3.3 C.7.5.1)."""
 
@@ -167,7 +168,7 @@ class Device:
     modality: Modality | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """An order: one item of (0040,0275), or an accession number alone."""
 
@@ -178,7 +179,7 @@ class Request:
     priority: Literal["routine", "urgent", "stat"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Encounter:
     """A visit (0038,0010) and the episode of care (0038,0060) that it belongs to."""
 
@@ -187,7 +188,7 @@ class Encounter:
     location: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Procedure:
     """A performed procedure step: (0008,1111), (0040,0253)."""
 
@@ -195,7 +196,7 @@ class Procedure:
     code: Concept | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Location:
     """Where it happened: (0008,1040), (0008,1041), (0040,0243)."""
 
@@ -204,7 +205,7 @@ class Location:
     organization: Organization | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Specimen:
     """One item of (0040,0560)."""
 
@@ -216,7 +217,7 @@ class Specimen:
     container_type: Concept | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """Where images can be had: the base address of a service."""
 
@@ -224,7 +225,7 @@ class Endpoint:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Performer:
     """Who or what took part in a series, and as what."""
 
@@ -246,7 +247,7 @@ class Instance(NamedTuple):
     class_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Series:
     """One series. `instance_count` counts all of them, `instances` lists them unless that was not asked."""
 
@@ -264,7 +265,7 @@ class Series:
     instances: tuple[Instance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selected:
     """An instance that a key object refers to: the whole of it, or just one kind of its parts.
 
@@ -279,7 +280,7 @@ class Selected:
     channels: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SelectedSeries:
     """What a key object refers to of one series; `uid` is None where nobody says which series it is."""
 
@@ -288,7 +289,7 @@ class SelectedSeries:
     endpoints: tuple[Endpoint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SelectedStudy:
     """What a key object refers to of one study, and the accession numbers that it knows of that study."""
 
@@ -297,7 +298,7 @@ class SelectedStudy:
     accessions: tuple[Identifier, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyObject:
     """A Key Object Selection: somebody's claim about instances, whether they were read or not (PS3.3 A.35.4).
 
@@ -315,7 +316,7 @@ class KeyObject:
     observers: tuple[Practitioner | Device, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Study:
     """One study: its patient, its circumstances, its series in order of (number, UID).
 

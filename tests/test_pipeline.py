@@ -189,7 +189,7 @@ def liar(monkeypatch: pytest.MonkeyPatch) -> None:
         return "available" if len(study.series) == 1 else "imagined"
 
     wrong = replace(honest, study={**honest.study, "status": status})
-    monkeypatch.setitem(versions.DIALECTS, "r4", wrong)
+    monkeypatch.setattr(pipeline, "DIALECTS", {"r4": wrong})
 
 
 def two_studies(folder: Path) -> Path:
@@ -222,9 +222,8 @@ def test_without_the_referee_uids_are_checked_all_the_same(tmp_path: Path) -> No
 def test_a_count_that_was_not_written_is_a_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The accounting reads what the resource says, not what the model meant."""
     honest = versions.DIALECTS["r4"]
-    monkeypatch.setitem(
-        versions.DIALECTS, "r4", replace(honest, study={**honest.study, "numberOfInstances": lambda scope, study: 7})
-    )
+    wrong = replace(honest, study={**honest.study, "numberOfInstances": lambda scope, study: 7})
+    monkeypatch.setattr(pipeline, "DIALECTS", {"r4": wrong})
     report = convert(Paths([str(objects(tmp_path, a=dataset()))]), Recorder(), Options())
     assert report.exit_code is Exit.BUG
     assert len(report.identities()) == 1

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Thread
 
-from dicom2fhir.fhir import validate
 from dicom2fhir.fhir.dialect import render
 from dicom2fhir.fhir.policy import Policy
 from dicom2fhir.fhir.versions import DIALECTS
@@ -74,5 +73,7 @@ def _quietly(version: str) -> None:
 @cache
 def rehearse(version: str) -> None:
     """Once a version and process."""
+    from dicom2fhir.fhir import validate
+
     for entry in render(STUDY, DIALECTS[version], Policy()).entries:
         validate.check(entry.resource, version)

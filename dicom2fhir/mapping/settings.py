@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
-from dicom2fhir.model import Concept, Endpoint
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from dicom2fhir.model import Concept, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
