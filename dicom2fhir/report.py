@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dicom2fhir.encode import compact
 from dicom2fhir.errors import Exit, OutputExists
 from dicom2fhir.problems import MEANINGS, Bucket, Code, Problem
-from dicom2fhir.server.tally import Delivered, Tally
 from dicom2fhir.sinks.files import outlet
 from dicom2fhir.storage import environment
+
+if TYPE_CHECKING:
+    from dicom2fhir.server.tally import Delivered, Tally
 
 # Where several causes apply, the first of these is the exit code.
 PRECEDENCE = (
@@ -155,6 +157,8 @@ class SendReport:
 
     def identities(self) -> list[str]:
         """As `Report.identities`."""
+        from dicom2fhir.server.tally import Tally
+
         tally = self.delivery.tally if self.delivery else Tally()
         rows = sum(self.undelivered_counts.values())
         found = (

@@ -130,6 +130,53 @@ def test_the_parent_process_needs_no_pydicom() -> None:
     assert "pydicom" not in loaded("import dicom2fhir.pipeline")
 
 
+def within(names: set[str], package: str) -> set[str]:
+    return {name for name in names if f"{name}.".startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("arguments", ["'--help'", "'convert', '--help'"])
+def test_help_imports_the_command_line_and_little_else(arguments: str) -> None:
+    names = loaded(
+        f"import sys; sys.argv = ['dicom2fhir', {arguments}]\n"
+        "from dicom2fhir.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass"
+    )
+    rooms = {name.split(".")[1] for name in within(names, "dicom2fhir") - {"dicom2fhir"}}
+    assert rooms == {"__main__", "cli", "errors"}
+    assert not names & {"rich", "pydantic", "json", "tomllib", "csv", "hashlib", "sqlite3", "zoneinfo", "asyncio"}
+
+
+def test_a_reading_worker_imports_what_reading_needs() -> None:
+    names = loaded("import dicom2fhir.dicom.header, dicom2fhir.worker_main")
+    rooms = {name.split(".")[1] for name in within(names, "dicom2fhir") - {"dicom2fhir"}}
+    assert rooms == {"codes", "dicom", "problems", "worker_main"}
+    assert not names & {
+        "dataclasses", "inspect", "datetime", "zoneinfo", "pathlib", "tempfile", "importlib.resources", "subprocess",
+        "dicom2fhir.dicom.times", "dicom2fhir.dicom.names", "pydicom",
+    }  # fmt: skip
+
+
+CONVERT = """
+import os, sys
+from dicom2fhir import __main__, pipeline
+def convert(*rest): print(*sys.modules); sys.stdout.flush(); os._exit(0)
+pipeline.convert = convert
+sys.argv = ["dicom2fhir", "convert", os.curdir, "--no-progress"]
+__main__.main()
+"""
+
+
+def test_a_conversion_begins_without_what_only_others_need() -> None:
+    done = subprocess.run([sys.executable, "-c", CONVERT], capture_output=True, text=True, check=True)
+    names = set(done.stdout.split())
+    assert "dicom2fhir.mapping" in names
+    assert within(names, "dicom2fhir.server") == set()
+    dialects = {"dstu2", "dstu2_ballot2", "stu3", "r4", "r4b", "r5", "r6", "r6_ballot2"}
+    assert {name.rpartition(".")[2] for name in within(names, "dicom2fhir.fhir")} & dialects == {"r4"}
+    assert not names & {"pydicom", "pydantic", "rich", "httpx2", "asyncio", "importlib.metadata", "zoneinfo", "tomllib"}
+
+
 def test_public_names_are_sorted_and_there() -> None:
     assert list(dicom2fhir.__all__) == sorted(dicom2fhir.__all__)
     assert all(getattr(dicom2fhir, name) is not None for name in dicom2fhir.__all__)

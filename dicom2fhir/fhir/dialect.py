@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from dicom2fhir.errors import UsageError
 from dicom2fhir.fhir import companions, elements
@@ -42,16 +42,14 @@ Oid = Literal["study", "series", "instance", "sop-class"]
 """A UID of an ImagingStudy, by whose it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """How a version says one kind of companion: its resource type, and the body without type and id."""
 
     type: str
     build: Callable[[Scope, Any], Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What one resource says of a key object: all of it, or one series; `uid` is the document's, or made for it."""
 
     document: KeyObject
@@ -60,8 +58,7 @@ class Part:
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """How a version says a key object: its resource type, the body (None: it cannot), and the search that finds it.
 
     `by_series`: a resource is about one series, so that a document may become several. `places` tells, for the
