@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from dicom2fhir.dicom.values import BadValue, clean_text, first_value, split_values
@@ -29,6 +30,7 @@ def parse_name(text: str) -> tuple[PersonName, ...]:
     return _one_name(first_value(text) or "")
 
 
+@lru_cache(maxsize=256)
 def _one_name(value: str) -> tuple[PersonName, ...]:
     groups = value.split("=")
     if any(group.strip(" ^") for group in groups[3:]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from dicom2fhir.dicom.values import PADDING, BadValue
@@ -47,6 +48,7 @@ class DateTime(NamedTuple):
     offset: str | None = None
 
 
+@lru_cache(maxsize=256)  # what a study's series say, they say alike
 def parse_date(text: str) -> str | None:
     """A DA as FHIR's partial date `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
 
@@ -92,6 +94,7 @@ def parse_time(text: str) -> Time | None:
     return Time(f"{hour}:{minute or '00'}:{second or '00'}{fraction or ''}", precision)
 
 
+@lru_cache(maxsize=64)
 def parse_offset(text: str) -> Offset | None:
     """A Timezone Offset From UTC (0008,0201): `&ZZXX`, -1200 to +1400 (PS3.3 C.12.1.1.8).
 

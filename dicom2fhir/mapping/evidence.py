@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 from dicom2fhir import codes
@@ -21,6 +21,8 @@ from dicom2fhir.problems import Code, Problem
 T = TypeVar("T", bound=Hashable)
 Rank = tuple[int, int, str]
 _LAST = MAX_INTEGER + 1
+_LATEST = 4
+_UID, _CONTEXT, _OWN = itemgetter(0), itemgetter(1), itemgetter(2)  # of an `InstanceRecord`
 
 
 class Notebook:
@@ -42,13 +44,17 @@ class Notebook:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voter:
-    """A context with the instances that share it: which and how many they are, and the rank of the first of them."""
+    """A context with the instances that share it: which and how many they are, and the rank of the first of them.
+
+    It may stand for several contexts that say the same (see `agreeing`).
+    """
 
     context: Context
     members: Sequence[InstanceRecord]
     count: int
     rank: Rank
     is_image: bool
+    contexts: int = 1
 
     @property
     def values(self) -> Values:
@@ -84,17 +90,45 @@ def _first_text(value: str) -> str | None:
 
 def voters(instances: Sequence[InstanceRecord]) -> list[Voter]:
     """The contexts of these instances, by rank."""
+    if len(set(map(id, map(_CONTEXT, instances)))) == 1:  # as in most series
+        return [_voter(instances)]
     shared: dict[int, list[InstanceRecord]] = {}
     for instance in instances:
         shared.setdefault(id(instance.context), []).append(instance)
     return sorted(map(_voter, shared.values()), key=attrgetter("rank"))
 
 
-def _voter(members: list[InstanceRecord]) -> Voter:
+def _voter(members: Sequence[InstanceRecord]) -> Voter:
     context = members[0].context
     series = quiet_integer(context.values.get("SeriesNumber", ""))
-    number, uid = min((quiet_integer(m.values.get("InstanceNumber", "")), m.uid) for m in members)
+    numbers = [values.get("InstanceNumber", "") for values in map(_OWN, members)]
+    number, uid = min(zip(map(quiet_integer, numbers), map(_UID, members), strict=True))
     return Voter(context, members, len(members), (series, number, uid), codes.is_image(context.sop_class))
+
+
+def agreeing(electorate: Iterable[Voter], unasked: frozenset[str]) -> list[Voter]:
+    """Those that differ in nothing but `unasked` keywords as one, which does not have these.
+
+    Their counts and what is noted of them add up, so that elections and notes end as they would have. Who agrees with
+    none of the latest few stays alone: it costs a little time and changes nothing.
+    """
+    alike: list[tuple[Values, list[Voter]]] = []
+    for voter in electorate:
+        said = {keyword: value for keyword, value in voter.values.items() if keyword not in unasked}
+        agreed = (known for other, known in alike[-_LATEST:] if known[0].is_image is voter.is_image and other == said)
+        known = next(agreed, None)
+        if known is None:
+            alike.append((said, [voter]))
+        else:
+            known.append(voter)
+    return [_joined(*each) for each in alike]
+
+
+def _joined(said: Values, voters: list[Voter]) -> Voter:
+    first = min(voters, key=attrgetter("rank"))
+    context = Context(first.context.study, first.context.series, first.context.sop_class, said)
+    members = [member for voter in voters for member in voter.members]
+    return Voter(context, members, len(members), first.rank, first.is_image, len(voters))
 
 
 @lru_cache(maxsize=1024)  # the numbers of one series are those of another

@@ -162,7 +162,7 @@ class Patients:
         name = _elect(evidence, "PatientName", lambda v: self._name(v, "PatientName"))
         birth = _elect(evidence, "PatientBirthName", lambda v: self._name(v, "PatientBirthName"))
         others = evidence.distinct(
-            lambda v: [n for names in self._people.names(v.values, "OtherPatientNames") for n in names]
+            lambda v: [n for names in self._people.names(v.values, "OtherPatientNames", v.contexts) for n in names]
         )
         return (
             *(replace(part, use="official") for part in name or ()),

@@ -28,7 +28,7 @@ class People:
         """
         if not values.get(names) and not values.get(identification):
             return ()
-        called = self.names(values, names)
+        called = self.names(values, names, voter.contexts)
         items: list[Values] = values.get(identification, [])
         if called and items and len(called) != len(items):
             self._evidence.note(Code.VALUE_INVALID, identification, voter.count)
@@ -37,12 +37,12 @@ class People:
         persons = (self._person(voter, name or (), item or {}, identification) for name, item in pairs)
         return tuple(person for person in persons if person != Practitioner())
 
-    def names(self, values: Values, keyword: str) -> list[Names]:
-        """All values of a PN attribute; what is no name is noted and absent."""
+    def names(self, values: Values, keyword: str, contexts: int = 1) -> list[Names]:
+        """All values of a PN attribute; what is no name is noted, once a context that says so, and absent."""
         try:
             found = parse_names(values.get(keyword, ""))
         except BadValue as bad:
-            self._evidence.note(bad.code, keyword)
+            self._evidence.note(bad.code, keyword, contexts)
             return []
         return [name for name in found if name] if not any(found) else found
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, cast
 
 from dicom2fhir import codes
-from dicom2fhir.dicom.records import InstanceRecord, Values
+from dicom2fhir.dicom.records import Context, InstanceRecord, Values
 from dicom2fhir.dicom.values import BadValue, clean_text, first_value, joined, parse_integer, split_values
 from dicom2fhir.mapping.anatomy import Anatomy
 from dicom2fhir.mapping.equipment import Equipment
-from dicom2fhir.mapping.evidence import Evidence, Voter, elect
+from dicom2fhir.mapping.evidence import Evidence, Notebook, Voter, elect
 from dicom2fhir.mapping.moments import Moments, sort_key
 from dicom2fhir.mapping.people import People
 from dicom2fhir.mapping.settings import Settings
 from dicom2fhir.mapping.terms import Terms
-from dicom2fhir.model import Endpoint, Instance, Modality, Moment, Series
+from dicom2fhir.model import Concept, Endpoint, Instance, Modality, Moment, Performer, Series, Side, Specimen
 from dicom2fhir.problems import Code
 
 _OTHER = "OT"
@@ -23,27 +27,123 @@ _LAST = 2**31
 _UNKNOWN = codes.SopClass("other")
 
 
+_FACTS = (
+    "AnatomicRegionSequence", "BodyPartExamined", "CodingSchemeIdentificationSequence", "ContainerIdentifier",
+    "ContainerTypeCodeSequence", "DeviceID", "DeviceSerialNumber", "DeviceUID", "GantryID", "ImageLaterality",
+    "InstitutionAddress", "InstitutionCodeSequence", "InstitutionName", "IssuerOfTheContainerIdentifierSequence",
+    "Laterality", "Manufacturer", "ManufacturerModelName", "MeasurementLaterality", "Modality",
+    "OperatorIdentificationSequence", "OperatorsName", "PerformingPhysicianIdentificationSequence",
+    "PerformingPhysicianName", "RetrieveURL", "SecondaryCaptureDeviceID", "SecondaryCaptureDeviceManufacturer",
+    "SecondaryCaptureDeviceManufacturerModelName", "SecondaryCaptureDeviceSoftwareVersions",
+    "SharedFunctionalGroupsSequence", "SoftwareVersions", "SpecimenDescriptionSequence", "StationName", "UDISequence",
+)  # fmt: skip
+"""What `Facts` come from, besides the SOP class and the frames."""
+
+SERIES_ALONE = frozenset((
+    "AnatomicRegionSequence", "BodyPartExamined", "ContainerIdentifier", "ContainerTypeCodeSequence", "DeviceID",
+    "DeviceSerialNumber", "DeviceUID", "GantryID", "ImageLaterality", "IssuerOfTheContainerIdentifierSequence",
+    "Laterality", "Manufacturer", "ManufacturerModelName", "MeasurementLaterality", "Modality",
+    "OperatorIdentificationSequence", "OperatorsName", "PerformingPhysicianIdentificationSequence",
+    "PerformingPhysicianName", "ProtocolName", "RetrieveURL", "SecondaryCaptureDeviceID",
+    "SecondaryCaptureDeviceManufacturer", "SecondaryCaptureDeviceManufacturerModelName",
+    "SecondaryCaptureDeviceSoftwareVersions", "SeriesDate", "SeriesDescription", "SeriesDescriptionCodeSequence",
+    "SeriesNumber", "SeriesTime", "SharedFunctionalGroupsSequence", "SoftwareVersions", "SpecimenDescriptionSequence",
+    "StationName", "UDISequence",
+))  # fmt: skip
+"""What says something of a series and nothing of its study."""
+
+_WHOLE_NUMBERS = ("InstanceNumber", "NumberOfFrames")
+_MADE = partial(tuple.__new__, Instance)  # half of what `Instance(...)` takes
+_FRAMES = "PerFrameFunctionalGroupsSequence"
+_REMEMBERED = 256
+_LONG = 8192  # characters of sequences that are not worth remembering
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one series of a scanner says like the next one."""
+
+    modality: Modality
+    body_sites: tuple[Concept, ...]
+    laterality: Side | None
+    specimens: tuple[Specimen, ...]
+    performers: tuple[Performer, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+class _Reading:
+    """The same while it is read: what is noted is noted when it is asked for."""
+
+    def __init__(self, evidence: Evidence, settings: Settings) -> None:
+        self._evidence, self._settings = evidence, settings
+        terms = Terms(settings, evidence)
+        self._anatomy = Anatomy(settings, evidence, terms)
+        self._equipment = Equipment(evidence, terms, People(terms, evidence))
+        self.modality = _modality(evidence, settings)
+        self.body_sites = self._anatomy.sites()
+
+    @property
+    def laterality(self) -> Side | None:
+        return self._anatomy.side(self.body_sites)
+
+    @property
+    def specimens(self) -> tuple[Specimen, ...]:
+        return self._equipment.specimens()
+
+    @property
+    def performers(self) -> tuple[Performer, ...]:
+        return self._equipment.performers(self.modality)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return _endpoints(self._evidence, self._settings)
+
+
 def build_series(uid: str, evidence: Evidence, settings: Settings, *, listed: bool) -> Series:
     """The series of these records; `listed` says whether its instances are to be listed."""
-    terms = Terms(settings, evidence)
-    anatomy = Anatomy(settings, evidence, terms)
-    equipment = Equipment(evidence, terms, People(terms, evidence))
-    modality = _modality(evidence, settings)
-    sites = anatomy.sites()
+    facts = _known_facts(evidence, settings) or _Reading(evidence, settings)
     return Series(
         uid=uid,
-        modality=modality,
+        modality=facts.modality,
         instance_count=len(evidence.instances),
         number=evidence.elect("SeriesNumber", lambda v: _integer(evidence, v.values, "SeriesNumber", v.count)),
-        description=_description(evidence, terms),
+        description=_description(evidence, settings),
         started=_started(evidence, settings),
-        body_sites=sites,
-        laterality=anatomy.side(sites),
-        specimens=equipment.specimens(),
-        performers=equipment.performers(modality),
-        endpoints=_endpoints(evidence, settings),
+        body_sites=facts.body_sites,
+        laterality=facts.laterality,
+        specimens=facts.specimens,
+        performers=facts.performers,
+        endpoints=facts.endpoints,
         instances=_instances(evidence) if listed else (),
     )
+
+
+def _known_facts(evidence: Evidence, settings: Settings) -> Facts | None:
+    """The facts of a series of one context without frames; None where they have to be read, or noted."""
+    only = evidence.voters[0]
+    if len(evidence.voters) > 1 or [one for one in evidence.instances if _FRAMES in one.values]:
+        return None
+    values = tuple(map(only.values.get, _FACTS))
+    said = tuple(map(_hashable, values)) if list in set(map(type, values)) else values
+    is_long = sum(len(value[0]) for value in said if isinstance(value, tuple)) > _LONG
+    return None if is_long else _read_quietly(settings, only.context.sop_class, said)
+
+
+def _hashable(value: Any) -> Any:
+    """A text as it is, a sequence as JSON in a tuple."""
+    return (json.dumps(value),) if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_quietly(settings: Settings, sop_class: str, said: tuple[Any, ...]) -> Facts | None:
+    """The facts that follow from what a context says; None where anything is wrong with it, which is to be noted."""
+    texts = {keyword: value for keyword, value in zip(_FACTS, said, strict=True) if value is not None}
+    values = {keyword: json.loads(*value) if isinstance(value, tuple) else value for keyword, value in texts.items()}
+    record = InstanceRecord("", Context("", "", sop_class, values), {})
+    notebook = Notebook("")
+    read = _Reading(Evidence((record,), notebook), settings)
+    facts = Facts(read.modality, read.body_sites, read.laterality, read.specimens, read.performers, read.endpoints)
+    return None if notebook.problems() else facts
 
 
 def series_key(series: Series) -> tuple[int, str]:
@@ -85,18 +185,17 @@ def _other(text: str | None = None) -> Modality:
     return Modality(_OTHER, found.meaning if found else "Other", acquires=False, text=text)
 
 
-def _description(evidence: Evidence, terms: Terms) -> str | None:
+def _description(evidence: Evidence, settings: Settings) -> str | None:
     """(0008,103E), then the meaning of its code, then the protocol's name."""
     return (
         evidence.text("SeriesDescription")
-        or evidence.elect(
-            "SeriesDescriptionCodeSequence", lambda v: _meaning(terms, v, "SeriesDescriptionCodeSequence")
-        )
+        or evidence.elect("SeriesDescriptionCodeSequence", partial(_meaning, Terms(settings, evidence)))
         or evidence.text("ProtocolName")
     )
 
 
-def _meaning(terms: Terms, voter: Voter, keyword: str) -> str | None:
+def _meaning(terms: Terms, voter: Voter) -> str | None:
+    keyword = "SeriesDescriptionCodeSequence"
     return next((concept.text for concept in terms.concepts(voter, keyword) if concept.text), None)
 
 
@@ -152,8 +251,7 @@ def _integer(evidence: Evidence, values: Values, keyword: str, count: int = 1) -
     found = _read_integer(values[keyword]) if keyword in values else None
     if isinstance(found, Code):
         evidence.note(found, keyword, count)
-        return None
-    return found
+    return _readable(found)
 
 
 @lru_cache(maxsize=1024)  # the numbers of one series are those of another
@@ -166,18 +264,38 @@ def _read_integer(text: str) -> int | Code | None:
 
 
 def _instances(evidence: Evidence) -> tuple[Instance, ...]:
-    classes = {uid: codes.sop_class(uid) or _UNKNOWN for uid in {voter.context.sop_class for voter in evidence.voters}}
-    found = [_instance(evidence, record, classes[record.context.sop_class]) for record in evidence.instances]
-    return tuple(sorted(found, key=lambda i: (_LAST if i.number is None else i.number, i.uid)))
+    """The hot spot: columns, in the order of `Instance`. The records are in the order of their UIDs."""
+    records = evidence.instances
+    uids, contexts, owns, _ = zip(*records, strict=True)
+    numbers, frames = _whole_numbers(evidence, owns)
+    names = [context.sop_class for context in contexts]
+    classes = {uid: codes.sop_class(uid) or _UNKNOWN for uid in set(names)}
+    known = [classes[name] for name in names]
+    titles = [_title(record, of.title) if of.title else None for record, of in zip(records, known, strict=True)]
+    columns = (uids, names, numbers, titles, frames, [of.name for of in known])
+    made = list(map(_MADE, zip(*columns, strict=True)))
+    ranks = [_LAST if number is None else number for number in numbers]
+    return tuple([made[place] for place in sorted(range(len(made)), key=ranks.__getitem__)])
 
 
-def _instance(evidence: Evidence, record: InstanceRecord, known: codes.SopClass) -> Instance:
-    """The hot spot: positional, in the order of `Instance`."""
-    uid, context, values, _ = record
-    number = _integer(evidence, values, "InstanceNumber")
-    frames = _integer(evidence, values, "NumberOfFrames") or None
-    title = _title(record, known.title) if known.title else None
-    return Instance(uid, context.sop_class, number, title, frames, known.name)
+def _whole_numbers(evidence: Evidence, owns: Iterable[Values]) -> tuple[list[int | None], list[int | None]]:
+    """The number and the frames of each instance; what is no number is noted."""
+    numbers, frames = (list(map(_read_integer, [own.get(keyword, "") for own in owns])) for keyword in _WHOLE_NUMBERS)
+    if Code in {*map(type, numbers), *map(type, frames)}:
+        _note_unreadable(evidence, zip(numbers, frames, strict=True))
+        numbers, frames = list(map(_readable, numbers)), list(map(_readable, frames))
+    return cast(list[int | None], numbers), [count or None for count in cast(list[int | None], frames)]
+
+
+def _note_unreadable(evidence: Evidence, read: Iterable[tuple[int | Code | None, ...]]) -> None:
+    for one in read:
+        for found, keyword in zip(one, _WHOLE_NUMBERS, strict=True):
+            if isinstance(found, Code):
+                evidence.note(found, keyword)
+
+
+def _readable(found: int | Code | None) -> int | None:
+    return None if isinstance(found, Code) else found
 
 
 def _title(record: InstanceRecord, keywords: tuple[str, ...]) -> str | None:

@@ -21,9 +21,9 @@ class Target:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Settings:
-    """Everything that mapping needs and no file holds.
+    """Everything that mapping needs and no file holds. What was read by one is remembered for that very one.
 
     `systems` may hold "accession" and "patient" (URIs for numbers without an issuer); `issuers` maps an issuer's
     name to a URI, `coding_schemes` a designator to a URI, `body_parts` and `modalities` a site's term to a concept

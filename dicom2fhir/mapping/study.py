@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
+from operator import attrgetter, itemgetter
 
 from dicom2fhir.dicom.records import StudyRecords
 from dicom2fhir.dicom.values import clean_text, joined
-from dicom2fhir.mapping.evidence import Evidence, Notebook, Voter
+from dicom2fhir.mapping.evidence import Evidence, Notebook, Voter, agreeing
 from dicom2fhir.mapping.keyobjects import Alone, Elsewhere, key_objects
 from dicom2fhir.mapping.moments import Moments, sort_key
 from dicom2fhir.mapping.orders import Orders
 from dicom2fhir.mapping.patient import Conflict, Patients
 from dicom2fhir.mapping.people import People
-from dicom2fhir.mapping.series import build_series, series_key
+from dicom2fhir.mapping.series import SERIES_ALONE, build_series, series_key
 from dicom2fhir.mapping.settings import Settings
 from dicom2fhir.mapping.terms import Terms
 from dicom2fhir.model import Identifier, KeyObject, Location, Moment, Practitioner, Series, Study
@@ -38,6 +39,9 @@ def build_study(
 
 def _note_records(records: StudyRecords, notebook: Notebook) -> None:
     """Notes that reading made: those of a context count for each instance that shares it."""
+    contexts = {id(context): context for context in map(itemgetter(1), records.instances)}
+    if not any(map(itemgetter(3), records.instances)) and not any(context.notes for context in contexts.values()):
+        return  # as in most studies
     for instance in records.instances:
         for code, keyword in instance.context.notes:
             notebook.add(Code(code), instance.context.series, keyword)
@@ -49,10 +53,10 @@ class _Reader:
     def __init__(self, records: StudyRecords, settings: Settings, notebook: Notebook, elsewhere: Elsewhere) -> None:
         self._records, self._settings, self._notebook = records, settings, notebook
         self._elsewhere = elsewhere
-        grouped = groupby(records.instances, key=lambda instance: instance.context.series)
+        grouped = groupby(records.instances, key=attrgetter("context.series"))
         self._of_series = {uid: Evidence(tuple(members), notebook, uid) for uid, members in grouped}
         voters = [voter for evidence in self._of_series.values() for voter in evidence.voters]
-        self._evidence = Evidence(records.instances, notebook, known=voters)
+        self._evidence = Evidence(records.instances, notebook, known=agreeing(voters, SERIES_ALONE))
         self._terms = Terms(settings, self._evidence)
         self._people = People(self._terms, self._evidence)
         self._moments = Moments(settings, self._evidence)
