@@ -1,66 +1,34 @@
-"""What is alike in a resource is judged together: the referee's quick look, and what it shows to the models.
+"""What is alike in a resource is taken together, and what of it is shown to the models.
 
-A study lists thousands of instances of the same few elements. Objects of the same names are asked column by column,
-by the checks of the very shapes that the walk goes by. Nothing is found wrong here: what is not plainly right, or
-takes more than checks to judge (lists, choices, references, invariants), is left to the walk.
+A study lists thousands of instances of the same few elements. The glance asks those of the same names column by
+column; the models are shown one of each structure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dicom2fhir.fhir.shapes import Element, Shape
+from dicom2fhir.fhir.shapes import Shape
 
 FEW = 8
 """Items of a list that are sooner looked at one by one."""
 
-_AT_ONCE = 1024
+AT_ONCE = 1024
 """Items that are looked at together, so that little memory is needed for many."""
 
 Body = dict[str, Any]
 Names = tuple[str, ...]
 
 
-def in_doubt(values: list[Any], of: Shape, ruled: Mapping[str, Any]) -> Iterator[int]:
-    """The places of the items that are not plainly right; `ruled` are the shapes that have invariants, by name."""
-    for start in range(0, len(values), _AT_ONCE):
-        for place in _doubtful(values[start : start + _AT_ONCE], of, ruled):
-            yield start + place
-
-
-def _doubtful(values: list[Any], of: Shape, ruled: Mapping[str, Any]) -> Sequence[int]:
-    if set(map(type, values)) != {dict}:
-        return range(len(values))
-    doubtful = {names for names, bodies in _alike(values).items() if not _are_right(bodies, names, of, ruled)}
-    return [place for place, value in enumerate(values) if tuple(value) in doubtful] if doubtful else ()
-
-
-def _alike(bodies: list[Body]) -> dict[Names, list[Body]]:
+def by_names(bodies: list[Body]) -> dict[Names, list[Body]]:
     """The objects by their names."""
-    names = set(map(tuple, bodies))
+    names = dict.fromkeys(map(tuple, bodies))
     if len(names) == 1:
-        return {names.pop(): bodies}
+        return dict.fromkeys(names, bodies)
     alike: dict[Names, list[Body]] = {one: [] for one in names}
     for body in bodies:
         alike[tuple(body)].append(body)
     return alike
-
-
-def _are_right(bodies: list[Any], names: Names, of: Shape, ruled: Mapping[str, Any]) -> bool:
-    if of.name in ruled or "reference" in names or any(group.isdisjoint(names) for group in of.required):
-        return False
-    elements = (of.elements.get(name) for name in names)
-    columns = ([body[name] for body in bodies] for name in names)
-    return bool(names) and all(_is_right(*pair, ruled) for pair in zip(columns, elements, strict=True))
-
-
-def _is_right(column: list[Any], element: Element | None, ruled: Mapping[str, Any]) -> bool:
-    if element is None or element.many or element.choice or element.codes or element.targets:
-        return False
-    if element.check is not None:
-        return not any(map(element.check, column))
-    return element.shape is not None and not _doubtful(_each_once(column), element.shape(), ruled)
 
 
 def _each_once(column: list[Any]) -> list[Any]:
@@ -106,7 +74,7 @@ class _Thinner:
         return (tuple(body), *kinds), copy
 
     def _items(self, values: list[Any], of: Shape) -> dict[Any, Body]:
-        slices = (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))
+        slices = (values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE))
         few = (one for part in slices for one in (part if len(part) <= FEW else _distinct(part)))
         return dict(self.thinned(one, of) for one in few)
 
@@ -114,7 +82,7 @@ class _Thinner:
 def _distinct(values: list[Body]) -> list[Body]:
     """One item at least of each structure."""
     found: list[Body] = []
-    for names, bodies in _alike(values).items():
+    for names, bodies in by_names(values).items():
         kinds = (_structures([body[name] for body in bodies]) for name in names)
         found += dict(zip(zip(*kinds, strict=True), bodies, strict=True)).values()
     return found

@@ -22,6 +22,9 @@ NO_DAY: Final = "there is no such day"
 RANGE: Final = "the number is out of range"
 NOT_LISTED: Final = "the code is not in the required list"
 
+_COLUMNS: Final[dict[Check, Callable[[list[Any]], bool]]] = {}
+_TEXTS: Final[set[Check]] = set()
+
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _TEXT = r"\s*[^\s\x00-\x1f\ud800-\udfff][^\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]{0,1048575}"
 _DATE = r"(?!0000)[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])%s)?)?"
@@ -42,7 +45,22 @@ def _text(form: str, flags: int = 0) -> Check:
             return None
         return _why_not(value)
 
+    def column(values: list[Any]) -> bool:
+        return set(map(type, values)) == {str} and all(map(match, values))
+
+    _COLUMNS[check] = column
+    _TEXTS.add(check)
     return check
+
+
+def column(check: Check) -> Callable[[list[Any]], bool]:
+    """Whether many values, one at least, all pass a check: the same answer in less time."""
+    return _COLUMNS.get(check) or (lambda values: not any(map(check, values)))
+
+
+def takes_text(check: Check) -> bool:
+    """Whether a check passes nothing but texts."""
+    return check in _TEXTS
 
 
 def _why_not(value: Any) -> str:
@@ -63,6 +81,7 @@ def _dated(form: str) -> Check:
         in_doubt = value[8:10] > "28"
         return NO_DAY if in_doubt and int(value[8:10]) > monthrange(int(value[:4]), int(value[5:7]))[1] else None
 
+    _TEXTS.add(check)
     return check
 
 
@@ -72,6 +91,10 @@ def _whole(lowest: int, highest: int = 2**31 - 1) -> Check:
             return WRONG_KIND
         return None if lowest <= value <= highest else RANGE
 
+    def column(values: list[Any]) -> bool:
+        return set(map(type, values)) == {int} and lowest <= min(values) and max(values) <= highest
+
+    _COLUMNS[check] = column
     return check
 
 
@@ -100,6 +123,7 @@ def one_of(codes: frozenset[str]) -> Check:
             return None
         return _code(value) or NOT_LISTED
 
+    _TEXTS.add(check)
     return check
 
 

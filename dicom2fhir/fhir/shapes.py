@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dicom2fhir.fhir.primitives import Check, one_of
 
@@ -31,6 +31,18 @@ class Element:
     """The kinds of resources that a reference may point to; none named: any."""
     choice: str = ""
     """The element's name before its type, where it is one of several (`deceased` for deceasedBoolean)."""
+
+    def lists(self, value: dict[str, Any]) -> bool:
+        """Whether a concept, or a coding by itself, has a code of the required list."""
+        codings = value.get("coding", [value])
+        return isinstance(codings, list) and any(map(self._lists, codings))
+
+    def _lists(self, coding: Any) -> bool:
+        return isinstance(coding, dict) and coding.get("code") in self.codes.get(str(coding.get("system")), ())
+
+    def may_be(self, told: Any) -> bool:
+        """Whether a reference may say by its `type` that its target is of this kind."""
+        return not isinstance(told, str) or told.rpartition("/")[2] in self.targets
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ references to the wrong kind of resource or to nothing, contained resources that
 invariants, Bundles.
 
 Where models exist they have a second say, so that no mistake of the walk goes unseen: they are given every structure
-that occurs, but of the items of a list only one of each structure, because the walk has seen the values.
+that occurs, once, and of the items of a list only one of each structure, because the walk has seen the values.
+
+Most resources are plainly right, which a glance sees sooner than the walk by the same shapes and checks (glance.py).
+What it doubts is walked as if it had not looked.
 
 A fault names a path and a rule, never a value.
 """
@@ -17,12 +20,13 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
 from dicom2fhir.fhir import alike, invariants, primitives
+from dicom2fhir.fhir.glance import LITERAL, Glance
 from dicom2fhir.fhir.invariants import Rules
 from dicom2fhir.fhir.primitives import Check
 from dicom2fhir.fhir.shapes import ANY_RESOURCE, Element, Shape, Table, shape
@@ -94,7 +98,6 @@ _LISTS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """Required lists that the models give in part (they end in `+`), from the value sets of each version."""
 
-_LITERAL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 _RULES: Mapping[str, str] = {
     "extra_forbidden": "there is no such element",
     "missing": "the element is required",
@@ -122,6 +125,9 @@ class _Document:
     kind: str
     library: _Library
     entries: Mapping[str, str]
+    """The kinds of resources by the fullUrls of a Bundle's entries."""
+    urls: Mapping[str, str]
+    """Those that a reference may name: in a batch none."""
     contained: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     urns: list[tuple[Path, str]] = field(default_factory=list)
@@ -142,8 +148,10 @@ def check(resource: Any, version: str) -> list[Fault]:
     of_kind = library.resource(kind) if isinstance(kind, str) else None
     if of_kind is None or not isinstance(kind, str):
         return [Fault("$", "it is not a resource of this version")]
+    if library.glance.finds_right(resource, of_kind):
+        return []
     entries = dict(_entry_types(resource)) if kind == "Bundle" else {}
-    document = _Document(kind, library, entries)
+    document = _Document(kind, library, entries, {} if resource.get("type") == "batch" else entries)
     root: Path = ((), kind)
     try:
         _walk_resource(document, root, resource, of_kind)
@@ -174,7 +182,7 @@ def _second_say(document: _Document, known: set[str]) -> Iterator[Fault]:
         of_kind = document.library.resource(kind)
         if model is None or of_kind is None:
             continue
-        if not known and not any(_model_faults(model, alike.thin(resource, of_kind))):
+        if not known and document.library.accepts(kind, resource):
             continue
         for steps, message in _model_faults(model, _apart(resource, of_kind)):
             where = path
@@ -197,6 +205,7 @@ class _Library:
         self._table = Table(version.table, version.types, self._type) if version.table else None
         self._shapes: dict[str, Shape | None] = {}
         self._of_models: dict[Any, Shape] = {}
+        self.glance = Glance(self.resource, version.rules, self.accepts, early=version.early)
 
     def resource(self, kind: str) -> Shape | None:
         """The shape of a kind of resource, None when the version has none of that name."""
@@ -213,6 +222,11 @@ class _Library:
             return None
         model = _class(version.package, kind)
         return model if model is not None and model.has_resource_base() else None
+
+    def accepts(self, kind: str, resource: Any) -> bool:
+        """Whether the models find nothing wrong with a resource that the walk finds right; where there is none: yes."""
+        model, of = self.model(kind), self.resource(kind)
+        return model is None or of is None or not any(_model_faults(model, alike.thin(resource, of)))
 
     def _type(self, name: str) -> Shape | None:
         model = _class(self.version.package, name) if self.version.package else None
@@ -405,21 +419,13 @@ def _walk_list(document: _Document, path: Path, values: Any, element: Element, g
         return
     if not values:
         document.faults.append((path, "an empty list"))
-    for index in _to_walk(document, values, element):
-        value = values[index]
+    for index, value in enumerate(values):
         if value is None and gaps:
             continue
         if element.check is None:
             _walk_value(document, (path, index), value, element)
         elif message := element.check(value):
             document.faults.append(((path, index), message))
-
-
-def _to_walk(document: _Document, values: list[Any], element: Element) -> Iterable[int]:
-    """The places of the items to walk one by one: of a long list those that the quick look left in doubt."""
-    if len(values) <= alike.FEW or element.shape is None or element.codes or element.targets:
-        return range(len(values))
-    return alike.in_doubt(values, element.shape(), document.library.version.rules)
 
 
 def _walk_value(document: _Document, path: Path, value: Any, element: Element) -> None:
@@ -432,26 +438,13 @@ def _walk_value(document: _Document, path: Path, value: Any, element: Element) -
         _walk_inner(document, path, value)
     elif (known := (id(value), id(element))) not in document.walked:
         document.walked.add(known)
-        if element.codes and not any(map(_is_listed(element), _codings(value))):
+        if element.codes and not element.lists(value):
             document.faults.append((path, primitives.NOT_LISTED))
         if "reference" in value:
             _check_reference(document, path, value["reference"], element.targets)
-        if element.targets and "type" in value:
-            _check_type(document, path, value["type"], element.targets)
+        if element.targets and "type" in value and not element.may_be(value["type"]):
+            document.faults.append(((path, "type"), "the reference is to a wrong type of resource"))
         _walk(document, path, value, element.shape())
-
-
-def _is_listed(element: Element) -> Callable[[Any], bool]:
-    def is_listed(coding: Any) -> bool:
-        return isinstance(coding, dict) and coding.get("code") in element.codes.get(str(coding.get("system")), ())
-
-    return is_listed
-
-
-def _codings(value: Any) -> list[Any]:
-    """The codings of a concept; a coding is its own."""
-    codings = value.get("coding", [value])
-    return codings if isinstance(codings, list) else []
 
 
 def _walk_inner(document: _Document, path: Path, resource: Any) -> None:
@@ -460,7 +453,9 @@ def _walk_inner(document: _Document, path: Path, resource: Any) -> None:
     if of is None:
         document.faults.append((path, "it is not a resource of this version"))
     elif document.kind == "Bundle":
-        inner = _Document(of.name, document.library, document.entries)
+        if document.library.glance.finds_right(resource, of, document.urls):
+            return
+        inner = _Document(of.name, document.library, document.entries, document.urls)
         _walk_resource(inner, path, resource, of)
         document.faults.extend(inner.faults)
         document.urns.extend(inner.urns)
@@ -485,18 +480,12 @@ def _check_reference(document: _Document, path: Path, literal: Any, targets: fro
         document.urns.append((path, literal))
         found = document.entries.get(literal)
     else:
-        match = _LITERAL.fullmatch(literal)
+        match = LITERAL.fullmatch(literal)
         found = match[1] if match else None
         if found is not None and document.library.resource(found) is None:
             document.faults.append((path, "there is no such kind of resource"))
     if found and targets and found not in targets:
         document.faults.append((path, "the reference is to a wrong type of resource"))
-
-
-def _check_type(document: _Document, path: Path, told: Any, targets: frozenset[str]) -> None:
-    """Reference.type, which tells of what kind the target is."""
-    if isinstance(told, str) and told.rpartition("/")[2] not in targets:
-        document.faults.append(((path, "type"), "the reference is to a wrong type of resource"))
 
 
 # Bundles ------------------------------------------------------------------------------------------

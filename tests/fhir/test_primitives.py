@@ -170,3 +170,23 @@ def test_dates_are_those_of_the_calendar(text: str) -> None:
 def test_any_value_gets_an_answer(value: Any) -> None:
     answers = [check(value) for check in R4.values()]
     assert all(answer is None or isinstance(answer, str) for answer in answers)
+
+
+@given(
+    st.lists(
+        st.one_of(st.text(max_size=3), st.integers(-(2**32), 2**32), st.none(), st.booleans(), st.floats(),
+                  st.sampled_from(["1.2", "urn:oid:1.2", "2024-02-30", "2024-02-29", "a b", "x" * 65, [], {}])),
+        min_size=1, max_size=3,
+    )
+)  # fmt: skip
+def test_a_column_is_right_where_every_value_is(values: list[Any]) -> None:
+    for types in (BEFORE_R4, R4, R5):
+        for check in (*types.values(), primitives.one_of(frozenset(("a", "1.2")))):
+            assert primitives.column(check)(values) == (not any(map(check, values)))
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, 1.5, True, [], ["1"], {}, b"1"])
+def test_what_takes_texts_takes_nothing_else(value: Any) -> None:
+    checks = [check for check in (*R4.values(), primitives.one_of(frozenset("1"))) if primitives.takes_text(check)]
+    assert len(checks) > 10
+    assert all(check(value) for check in checks)
