@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from dicom2fhir.errors import UsageError
 from dicom2fhir.fhir import companions, elements
@@ -33,6 +33,8 @@ from dicom2fhir.model import (
 from dicom2fhir.problems import Code as ProblemCode
 from dicom2fhir.problems import Problem
 
+T = TypeVar("T")
+R = TypeVar("R")
 Rows = Mapping[str, Callable[["Scope", Any], Any]]
 """Element name -> what fills it, in the version's order of elements. None or empty: the element is left out."""
 
@@ -159,9 +161,21 @@ class Scope:
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._contained: dict[tuple[Name, Any], tuple[str, Json]] = {}
+        self._said: dict[tuple[Callable[..., Any], int], tuple[Any, Any]] = {}
         self.study = run.study
         self.dialect = run.dialect
         self.policy = run.policy
+
+    def once(self, say: Callable[[Scope, T], R], value: T) -> R:
+        """What `say` makes of a value, for one object of the model once: series share them, and what is said of them.
+
+        What it reports must be of the study, not of one series; then saying it again would report nothing more.
+        """
+        key = (say, id(value))
+        if key not in self._said:
+            self._said[key] = (value, say(self, value))  # with the value, so that no other one gets its identity
+        found: R = self._said[key][1]
+        return found
 
     def coding(self, code: Code) -> Json:
         """A Coding in the version's systems."""
@@ -317,6 +331,8 @@ def hold(study: Study, dialect: Dialect) -> Held:
     `Dialect.oids` which UIDs these are and need do no more: the study that is held is recounted, the pipeline calls
     this before `render` and accounts for the rest. Instances that are counted but not listed have no UID to refuse.
     """
+    if not dialect.oids:
+        return Held(study)
     if "study" in dialect.oids and not elements.is_oid(study.uid):
         return Held(None)
     left_out: dict[str, frozenset[str] | None] = {}
@@ -443,7 +459,8 @@ def _split(form: Form, document: KeyObject) -> list[tuple[tuple[str, ...], tuple
 
 def fill(rows: Rows, scope: Scope, value: Any) -> Json:
     """The elements of one table that have something to say about `value`."""
-    return elements.filled({name: answer(scope, value) for name, answer in rows.items()})
+    said = ((name, answer(scope, value)) for name, answer in rows.items())
+    return {name: found for name, found in said if found or found == 0}  # see `elements.filled`
 
 
 def series(scope: Scope, study: Study) -> list[Json]:
@@ -460,7 +477,7 @@ def series(scope: Scope, study: Study) -> list[Json]:
 def instances(scope: Scope, one: Series) -> list[Json]:
     """Every listed instance of a series, in the version's form."""
     instance = scope.dialect.instance
-    return [instance(each) for each in one.instances]
+    return list(map(instance, one.instances))
 
 
 def _identity_of(known: Facts) -> tuple[str, str]:

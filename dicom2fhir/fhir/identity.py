@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import uuid
+from functools import lru_cache
 from urllib.parse import quote
 
 _NAMESPACE = uuid.UUID("b6c5f3b0-6f0e-5d5c-9a3e-4f1d0c2a7e91")
@@ -38,6 +39,7 @@ def full_url(identifier: str) -> str:
     return f"urn:uuid:{resource_uuid(identifier)}"
 
 
+@lru_cache(maxsize=256)  # systems come again with every study
 def search_value(text: str) -> str:
     """A value for a search: `\\ , | $` escaped with a backslash, then percent-encoded.
 

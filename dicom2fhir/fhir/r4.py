@@ -289,7 +289,7 @@ def series_number(scope: Scope, one: Series) -> int | None:
 
 def series_modality(scope: Scope, one: Series) -> Json:
     """The modality, whether it acquires images or not."""
-    return modality(scope, one.modality)
+    return scope.once(modality, one.modality)
 
 
 def series_endpoints(scope: Scope, one: Series) -> list[Json]:
@@ -304,7 +304,7 @@ def body_site(scope: Scope, one: Series) -> Json | None:
     if len(one.body_sites) > 1:
         why = f"{scope.dialect.name.upper()} has room for one body site."
         scope.lose("ImagingStudy.series.bodySite", why, len(one.body_sites) - 1, one)
-    return best_coding(scope, one.body_sites[0])
+    return scope.once(best_coding, one.body_sites[0])
 
 
 def best_coding(scope: Scope, concept: Concept) -> Json | None:
@@ -327,7 +327,11 @@ def specimens(scope: Scope, one: Series) -> list[Json]:
 
 def performers(scope: Scope, one: Series) -> list[Json]:
     """Who and what took part, with the function: PRF, SPRF, DEV, LOC."""
-    return unique(_performer(scope, each) for each in one.performers)
+    return scope.once(_performers, one.performers)
+
+
+def _performers(scope: Scope, all_of_them: tuple[Performer, ...]) -> list[Json]:
+    return unique(_performer(scope, each) for each in all_of_them)
 
 
 def _performer(scope: Scope, performer: Performer) -> Json | None:
@@ -378,7 +382,8 @@ def sop_class(uid: str) -> Json:
 
 def unsaid(study: Study) -> dict[str, int]:
     """Values without an element: the numbers of frames."""
-    frames = sum(one.frames is not None for series in study.series for one in series.instances)
+    columns = ([one.frames for one in series.instances] for series in study.series)
+    frames = sum(len(column) - column.count(None) for column in columns)
     return {"ImagingStudy.series.instance.numberOfFrames": frames} if frames else {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -290,3 +291,13 @@ def test_instances_that_are_not_listed_have_no_uids_to_refuse() -> None:
 @given(study=studies)
 def test_a_study_of_good_uids_is_held_as_it_is(study: Study) -> None:
     assert dialect.hold(study, STRICT).study is study
+
+
+@pytest.mark.parametrize("version", DIALECTS)
+@given(one=studies)
+def test_what_series_share_is_said_as_of_each(version: str, one: Study) -> None:
+    shared = tuple(replace(each, performers=one.series[0].performers) for each in one.series) if one.series else ()
+    for made in (one, replace(one, series=shared)):
+        once = dialect.render(made, DIALECTS[version], Policy())
+        with patch.object(dialect.Scope, "once", lambda scope, say, value: say(scope, value)):
+            assert dialect.render(made, DIALECTS[version], Policy()) == once
