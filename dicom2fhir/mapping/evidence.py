@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -127,7 +128,7 @@ def agreeing(electorate: Iterable[Voter], unasked: frozenset[str]) -> list[Voter
 def _joined(said: Values, voters: list[Voter]) -> Voter:
     first = min(voters, key=attrgetter("rank"))
     context = Context(first.context.study, first.context.series, first.context.sop_class, said)
-    members = [member for voter in voters for member in voter.members]
+    members = list(chain.from_iterable(voter.members for voter in voters))
     return Voter(context, members, len(members), first.rank, first.is_image, len(voters))
 
 

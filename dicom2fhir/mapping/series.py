@@ -265,26 +265,38 @@ def _read_integer(text: str) -> int | Code | None:
 
 def _instances(evidence: Evidence) -> tuple[Instance, ...]:
     """The hot spot: columns, in the order of `Instance`. The records are in the order of their UIDs."""
-    records = evidence.instances
-    uids, contexts, owns, _ = zip(*records, strict=True)
+    uids, _, owns, _ = zip(*evidence.instances, strict=True)
+    names, titles, class_names = _classes(evidence)
     numbers, frames = _whole_numbers(evidence, owns)
-    names = [context.sop_class for context in contexts]
-    classes = {uid: codes.sop_class(uid) or _UNKNOWN for uid in set(names)}
-    known = [classes[name] for name in names]
-    titles = [_title(record, of.title) if of.title else None for record, of in zip(records, known, strict=True)]
-    columns = (uids, names, numbers, titles, frames, [of.name for of in known])
-    made = list(map(_MADE, zip(*columns, strict=True)))
+    made = list(map(_MADE, zip(uids, names, numbers, titles, frames, class_names, strict=True)))
     ranks = [_LAST if number is None else number for number in numbers]
     return tuple([made[place] for place in sorted(range(len(made)), key=ranks.__getitem__)])
 
 
+def _classes(evidence: Evidence) -> tuple[list[str], list[str | None], list[str | None]]:
+    """Of each instance the SOP class, the title and the class's name."""
+    records = evidence.instances
+    classes = {uid: codes.sop_class(uid) or _UNKNOWN for uid in {one.context.sop_class for one in evidence.voters}}
+    if len(classes) == 1 and not any(known.title for known in classes.values()):  # as most series of images
+        ((uid, only),) = classes.items()
+        return [uid] * len(records), [None] * len(records), [only.name] * len(records)
+    names = [record.context.sop_class for record in records]
+    known = [classes[name] for name in names]
+    titles = [_title(record, of.title) if of.title else None for record, of in zip(records, known, strict=True)]
+    return names, titles, [of.name for of in known]
+
+
 def _whole_numbers(evidence: Evidence, owns: Iterable[Values]) -> tuple[list[int | None], list[int | None]]:
     """The number and the frames of each instance; what is no number is noted."""
-    numbers, frames = (list(map(_read_integer, [own.get(keyword, "") for own in owns])) for keyword in _WHOLE_NUMBERS)
+    numbers, frames = (_read_integers([own.get(keyword, "") for own in owns]) for keyword in _WHOLE_NUMBERS)
     if Code in {*map(type, numbers), *map(type, frames)}:
         _note_unreadable(evidence, zip(numbers, frames, strict=True))
         numbers, frames = list(map(_readable, numbers)), list(map(_readable, frames))
     return cast(list[int | None], numbers), [count or None for count in cast(list[int | None], frames)]
+
+
+def _read_integers(texts: list[str]) -> list[int | Code | None]:
+    return list(map(_read_integer, texts)) if any(texts) else [None] * len(texts)
 
 
 def _note_unreadable(evidence: Evidence, read: Iterable[tuple[int | Code | None, ...]]) -> None:

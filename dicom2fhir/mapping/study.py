@@ -28,8 +28,9 @@ def build_study(
     `elsewhere` is what key objects of several studies ask about the others; without it nothing else was read.
     """
     notebook = Notebook(records.uid)
-    _note_records(records, notebook)
     reader = _Reader(records, settings, notebook, elsewhere or Elsewhere(Alone(records), settings))
+    if reader.has_notes():
+        _note_records(records, notebook)
     try:
         study = reader.study()
     except Conflict:
@@ -39,9 +40,6 @@ def build_study(
 
 def _note_records(records: StudyRecords, notebook: Notebook) -> None:
     """Notes that reading made: those of a context count for each instance that shares it."""
-    contexts = {id(context): context for context in map(itemgetter(1), records.instances)}
-    if not any(map(itemgetter(3), records.instances)) and not any(context.notes for context in contexts.values()):
-        return  # as in most studies
     for instance in records.instances:
         for code, keyword in instance.context.notes:
             notebook.add(Code(code), instance.context.series, keyword)
@@ -56,10 +54,15 @@ class _Reader:
         grouped = groupby(records.instances, key=attrgetter("context.series"))
         self._of_series = {uid: Evidence(tuple(members), notebook, uid) for uid, members in grouped}
         voters = [voter for evidence in self._of_series.values() for voter in evidence.voters]
+        self._contexts = [voter.context for voter in voters]
         self._evidence = Evidence(records.instances, notebook, known=agreeing(voters, SERIES_ALONE))
         self._terms = Terms(settings, self._evidence)
         self._people = People(self._terms, self._evidence)
         self._moments = Moments(settings, self._evidence)
+
+    def has_notes(self) -> bool:
+        """Whether reading noted anything: in most studies it did not."""
+        return any(map(itemgetter(3), self._records.instances)) or any(context.notes for context in self._contexts)
 
     def study(self) -> Study:
         orders = Orders(self._settings, self._evidence, self._terms, self._people)
