@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-real serve fuzz check bench expected clean
+.PHONY: run test test-pydicom test-real serve fuzz check bench expected clean
 
 run: $(READY) ## convert testdata/clean: one Bundle a line on standard output
 	@$(BIN)/dicom2fhir convert testdata/clean
 
 test: $(READY) ## all tests that need no server and no Java
 	$(BIN)/python -m pytest
+
+test-pydicom: $(READY) ## those tests again that read DICOM, all of it by pydicom
+	$(BIN)/python -m pytest --reader pydicom
 
 test-real: $(READY) ## the official referee, real FHIR servers, a real archive; installs what is missing
 	tests/referee/build.sh

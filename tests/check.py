@@ -161,7 +161,7 @@ def text(found: dict[str, Any]) -> str:
 def _replay(
     found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
 ) -> Iterator[Result]:
-    assert task == pipeline.reading_task(Options(reader=task.arguments[1]))
+    assert task == pipeline.reading_task(Options())
     for paths in found:
         yield from pack(paths, [_readings(task)[path] for path in paths])
 

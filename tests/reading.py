@@ -31,10 +31,10 @@ def as_in_a_worker() -> Iterator[None]:
             config.settings.reading_validation_mode = mode
 
 
-def read(path: Path, scope: Scope | None = None, reader: header.Reader = "auto") -> tuple[Any, ...]:
-    """What `read_file` says in a fresh process: a context is always given."""
+def read(path: Path, scope: Scope | None = None, **reader: header.Reader) -> tuple[Any, ...]:
+    """What `read_file` says in a fresh process: a context is always given. `reader=` names one."""
     with patch.dict(header._readers, clear=True):
-        return header.read_file(str(path), scope or Scope(), reader)
+        return header.read_file(str(path), scope or Scope(), **reader)
 
 
 def read_bytes(content: bytes, folder: Path, scope: Scope | None = None) -> tuple[Any, ...]:

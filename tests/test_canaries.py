@@ -101,7 +101,9 @@ def said(text: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-@pytest.mark.parametrize("reader", ["auto", "pydicom"])
+@pytest.mark.parametrize(
+    "reader", [pytest.param("auto", marks=pytest.mark.scanner("names the other reader")), "pydicom"]
+)
 def test_no_canary_is_said_by_convert(reader: str, form: str, tree: Path, tmp_path: Path) -> None:
     output, report = tmp_path / "out.ndjson", tmp_path / "report.json"
     options = ("-v", "-v", "--log-format", form, "--reader", reader, "--jobs", 2, "--report", report)

@@ -10,6 +10,7 @@ from reading import as_in_a_worker
 
 from dicom2fhir.problems import Code
 
+pytestmark = pytest.mark.scanner("reads every mutant by both readers")
 MUTANTS, SEED = 5000, 20240119
 
 

@@ -39,7 +39,7 @@ ENVIRONMENTS = (
 PROGRAM = """
 import sys
 from test_properties import outcome, everything
-print(outcome(everything(), jobs=2))
+print(outcome(everything(), jobs=2, reader=sys.argv[1]))
 """
 
 
@@ -93,7 +93,8 @@ def test_another_root_changes_no_byte(usual: str, tmp_path: Path) -> None:
 def test_the_environment_changes_no_byte(usual: str, environment: dict[str, str]) -> None:
     path = os.pathsep.join([str(Path(__file__).parent), str(TESTDATA)])
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": path, **environment}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", PROGRAM, Options().reader]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == usual
 
 

@@ -13,6 +13,8 @@ from dicom2fhir.pipeline import Options, convert
 from dicom2fhir.sinks.choose import choose
 from dicom2fhir.sources.directory import Paths
 
+pytestmark = pytest.mark.scanner("names both readers")
+
 
 def converted(folder: str, reader: Literal["auto", "pydicom"], to: Path) -> tuple[bytes, dict[str, Any]]:
     output, report = to / f"{reader}.ndjson", to / f"{reader}.json"

@@ -33,6 +33,7 @@ def run(program: str, *arguments: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.scanner("holds that pydicom is not loaded")
 @pytest.mark.parametrize("undefined", [True, False])
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, DEFLATED])
 def test_an_ordinary_file_is_read_without_pydicom(syntax: str, undefined: bool, tmp_path: Path) -> None:
@@ -47,11 +48,13 @@ def _record(path: Path) -> tuple[object, ...]:
     return read(path)[:2]
 
 
+@pytest.mark.scanner("holds that pydicom is not loaded")
 @pytest.mark.parametrize("content", [b"", b"no dicom", encode(dataset("dicomdir"))])
 def test_what_is_no_instance_takes_no_pydicom(content: bytes, tmp_path: Path) -> None:
     assert run(LOADED, write(tmp_path / "1", content)).endswith(" False")
 
 
+@pytest.mark.scanner("holds when pydicom is loaded")
 def test_what_is_unusual_takes_pydicom(tmp_path: Path) -> None:
     content = encode(dataset())
     at = content.index(b"\x10\0\x10\0PN")

@@ -20,6 +20,7 @@ from dicom2fhir.dicom.raws import CHARSET, LONG_VRS, tag_bytes
 from dicom2fhir.dicom.records import Scope
 from dicom2fhir.dicom.scan import Scan, Window, scan
 
+pytestmark = pytest.mark.scanner("is about what the scanner learns")
 SCOPE = Scope()
 
 

@@ -24,6 +24,7 @@ from dicom2fhir.dicom.scan import FIRST_READ, Plan, Window, scan
 from dicom2fhir.dicom.walk import find_elements
 from dicom2fhir.problems import Code
 
+pytestmark = pytest.mark.scanner("is about the scanner")
 DATA = Path(pydicom.data.__file__).parent
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
 UNDEFINED = b"\xff\xff\xff\xff"
