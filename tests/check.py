@@ -144,7 +144,7 @@ def result(golden: str, version: str = "r4", **more: Any) -> dict[str, Any]:
     """What a golden becomes, with `more` options; testdata/ is read once a run of the tests, whatever the version."""
     case, _, variant = golden.partition("+")
     options = (VARIANTS[variant][0] if variant else {}) | more
-    with patch.object(pipeline, "read_all", _replay):
+    with patch.object(pipeline, "read_all", replay):
         return convert(FOLDERS[case], Options(to=version, **options))
 
 
@@ -158,9 +158,10 @@ def text(found: dict[str, Any]) -> str:
     return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
-def _replay(
+def replay(
     found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
 ) -> Iterator[Result]:
+    """In place of `read_all`: what workers have read of testdata/, once a run of the tests."""
     assert task == pipeline.reading_task(Options())
     for paths in found:
         yield from pack(paths, [_readings(task)[path] for path in paths])

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import delivering
 import pytest
 
 from dicom2fhir.problems import MEANINGS, Code
@@ -134,17 +135,27 @@ def test_a_dry_run_writes_the_report_and_nothing_else(files: Path, tmp_path: Pat
         (("{files}", "-o", "{files}/..", "--overwrite"), 2),
         (("{files}", "--id-key-file", "missing"), 4),
         (("{files}", "--patient-map", "missing"), 4),
-        (("{files}", "--config", "missing"), 4),
         (("empty",), 9),
     ],
 )
-def test_refusals(files: Path, tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
+def test_refusals(
+    files: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "empty").mkdir()
-    done = run("convert", *(text.format(files=files) for text in arguments), cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert done.stdout == b""
-    assert done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = delivering.command("convert", *(text.format(files=files) for text in arguments))
+    assert done.code == code, done.err
+    assert done.out == ""
+    assert done.err
     assert os.listdir(tmp_path) == ["empty"]
+
+
+def test_a_config_that_is_not_there(files: Path, tmp_path: Path) -> None:
+    """It is read before there is a command that could fail."""
+    done = run("convert", files, "--config", "missing", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert done.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_input_is_never_its_own_output(files: Path, tmp_path: Path) -> None:
@@ -280,13 +291,14 @@ def test_validate_names_file_line_path_and_rule(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b'"text"', b"\x1f\x8b\x08 no gzip", b"\xff\xfe"])
-def test_validate_what_is_no_resource(tmp_path: Path, data: bytes) -> None:
+def test_validate_what_is_no_resource(tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "x.gz").write_bytes(data)
     (tmp_path / "x.json").write_bytes(data)
     for name in ("x.gz", "x.json"):
-        assert run("validate", name, cwd=tmp_path).returncode == 3
-    assert run("validate", "missing", cwd=tmp_path).returncode == 2
-    assert run("validate", "x.json", "--to", "r99", cwd=tmp_path).returncode == 2
+        assert delivering.command("validate", name).code == 3
+    assert delivering.command("validate", "missing").code == 2
+    assert delivering.command("validate", "x.json", "--to", "r99").code == 2
 
 
 def test_what_is_converted_is_valid(files: Path) -> None:

@@ -331,7 +331,7 @@ def converted(version: str, cases: tuple[str, ...], start: int, step: int) -> li
     found = [[one for one in Paths([str(check.FOLDERS[case])]) if isinstance(one, Found)] for case in cases]
     folders = [[path for one in of_case for path in one.paths] for of_case in found]
     sink = check.Collected()
-    with patch.object(pipeline, "read_all", check._replay):
+    with patch.object(pipeline, "read_all", check.replay):
         files = [path for paths in folders for path in paths[start::step]]
         pipeline.convert([Found(files)], sink, Options(to=version, mapping=check.SITE))
     return sink.bundles
