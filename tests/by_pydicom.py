@@ -23,7 +23,7 @@ _IMPORTED = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
 
 @cache
 def reads(module: Path) -> bool:
-    """Whether a module of tests may read DICOM, by itself or by what it imports from beside conftest.py.
+    """Whether a module of tests may read DICOM, by itself or by modules of tests that it imports.
 
     One that may not is left out. conftest.py holds in every run that no command reads there.
     """
@@ -33,9 +33,9 @@ def reads(module: Path) -> bool:
 def _together(module: Path, seen: set[Path]) -> set[Path]:
     seen.add(module)
     for name in _IMPORTED.findall(_text(module)):
-        beside = TESTS / f"{name}.py"
-        if beside.exists() and beside not in seen:
-            _together(beside, seen)
+        for each in (module.parent / f"{name}.py", TESTS / f"{name}.py"):
+            if each.exists() and each not in seen:
+                _together(each, seen)
     return seen
 
 
