@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from dicom2fhir import __version__
 from dicom2fhir.dicom.records import Scope, StudyRecords
-from dicom2fhir.fhir import validate
 from dicom2fhir.fhir.bundle import Emission
 from dicom2fhir.fhir.dialect import Dialect, Held, hold, render
 from dicom2fhir.fhir.policy import Policy, StudyGate
@@ -293,6 +292,8 @@ class _Run:
         self.count_emitted(study, emission.instance_count, self._leave_out(study.uid, held))
 
     def _passes(self, emission: Emission) -> bool:
+        from dicom2fhir.fhir import validate  # which the rehearsal has loaded meanwhile
+
         return not any(validate.check(entry.resource, self._options.to) for entry in emission.entries)
 
     def _leave_out(self, uid: str, held: Held) -> int:

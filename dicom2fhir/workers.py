@@ -40,6 +40,8 @@ from dicom2fhir.worker_main import BEAT, HEAD, OUT_OF_MEMORY, frame
 CHUNK = 64
 """Paths a message, the fewest and the first."""
 _LARGEST = 1024
+_TOGETHER = 256
+"""Paths of one folder that are never parted."""
 _SPAN = 0.02
 """Seconds of work a message, from there on; a worker has at most three messages."""
 PACE = 0.1
@@ -107,7 +109,7 @@ class _Pool:
             pickle.dumps((task.reader, task.arguments, task.fetch, task.pack, task.prepare, limits.memory))
         )
         self._workers: list[_Worker | None] = [None] * jobs
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[list[str]] = deque()
         """Files that were crawled or must be read again."""
         self._failures = 0
         self._reason = ""
@@ -165,13 +167,17 @@ class _Pool:
         return len(worker.pending) if worker else 0
 
     def _chunk(self, found: Iterator[list[str]], size: int, until: float) -> list[str]:
-        waiting = self._waiting
-        while len(waiting) < size and not (waiting and monotonic() > until):
-            paths = next(found, None)
+        """About so many files: what was found together is read together, for it is alike."""
+        chunk: list[str] = []
+        while len(chunk) < size and not (chunk and monotonic() > until):
+            paths = self._waiting.popleft() if self._waiting else next(found, None)
             if paths is None:
                 break
-            waiting.extend(paths)
-        return [waiting.popleft() for _ in range(min(size, len(waiting)))]
+            if len(paths) > max(2 * size, _TOGETHER):
+                self._waiting.appendleft(paths[size:])
+                paths = paths[:size]
+            chunk += paths
+        return chunk
 
     def _give(self, slot: int, chunk: list[str]) -> None:
         worker = self._workers[slot] or self._start(slot)
@@ -256,7 +262,7 @@ class _Pool:
         else:
             self._failures = 0
             suspect = worker.take(beat - worker.read - 1)
-        self._waiting.extendleft(reversed(worker.pending))
+        self._waiting.appendleft(list(worker.pending))
         if suspect and (overdue or beat == 1):
             results.append((suspect, self._verdict(status, overdue)))
         elif suspect:
