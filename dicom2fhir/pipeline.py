@@ -23,7 +23,7 @@ from dicom2fhir.problems import Bucket, Code, Problem
 from dicom2fhir.report import Report, SendReport, write_report
 from dicom2fhir.sinks.base import Sender, Sink
 from dicom2fhir.sources.base import Found
-from dicom2fhir.workers import Limits, Task, read_all
+from dicom2fhir.workers import Limits, Spare, Task, read_all
 
 if TYPE_CHECKING:
     from dicom2fhir.server.delivery import Delivery
@@ -80,10 +80,13 @@ def _ignore(event: Progress) -> None:
     """The hook of those who do not watch."""
 
 
-def convert(source: Source, sink: Sink, options: Options, on_event: OnEvent = _ignore) -> Report:
+def convert(
+    source: Source, sink: Sink, options: Options, on_event: OnEvent = _ignore, spare: Spare | None = None
+) -> Report:
     """Read the source, write every study into the sink, account for every file.
 
-    Nothing is written before the crawl has ended. Whatever ends the run early leaves the sink aborted.
+    Nothing is written before the crawl has ended. Whatever ends the run early leaves the sink aborted. `spare` is a
+    reading process that was started already.
 
     Raises:
         UsageError: the options ask for what these studies do not allow; nothing was written.
@@ -96,7 +99,7 @@ def convert(source: Source, sink: Sink, options: Options, on_event: OnEvent = _i
         try:
             sink.open(index)
             with rehearsing(options.to) if options.validate else nullcontext():
-                run.read(source)
+                run.read(source, spare)
             run.write(dialect, sink)
             if isinstance(sink, Sender):
                 run.settle(sink)
@@ -172,12 +175,15 @@ class _Run:
         self._total: int | None = None
         self._elsewhere = Elsewhere(index, options.mapping)
 
-    def read(self, source: Source) -> None:
+    def read(self, source: Source, spare: Spare | None = None) -> None:
         """Crawl and read everything into the index."""
         task = reading_task(self._options)
         limits, jobs = self._options.limits, self._options.jobs
         # closed at once where this ends early: no process and no temporary file waits for the garbage collector
-        with closing(self._found(source)) as files, closing(read_all(files, task, limits, jobs, self._tick)) as results:
+        with (
+            closing(self._found(source)) as files,
+            closing(read_all(files, task, limits, jobs, self._tick, spare)) as results,
+        ):
             for path, reading in results:
                 if reading[0] == "run":
                     self._add(*reading[1:])

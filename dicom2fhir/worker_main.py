@@ -1,4 +1,4 @@
-"""What a worker process runs: `python -m dicom2fhir.worker_main BEATS_FD SLOT LIFE_FD`; `workers` starts it.
+"""What a worker process runs: `python -m dicom2fhir.worker_main BEATS_FD LIFE_FD [MODULE…]`; `workers` starts it.
 
 Nothing but frames goes out: what a reader prints, warns or logs ends nowhere, for it may hold patient data.
 """
@@ -30,7 +30,7 @@ OUT_OF_MEMORY = 86
 HEAD = 4
 """Bytes of a frame's length."""
 BEAT = 8
-"""Bytes of shared memory a worker: the number of the file it is on, from 1; 0 while it is on none."""
+"""Bytes of memory that it shares with the parent: the number of the file it is on, from 1; 0 while it is on none."""
 _FLUSH = 0.1
 """Seconds after which readings are sent, however few they are."""
 _PIECE = 1 << 16
@@ -48,12 +48,14 @@ Pack = Callable[[list[str], list[Reading]], list[Any]]
 
 def main() -> None:
     """Read what standard input asks for until it ends."""
-    beats_fd, slot, life = map(int, sys.argv[1:])
+    beats_fd, life = map(int, sys.argv[1:3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(life)
     requests, answers = _take_pipes()
-    beats = memoryview(mmap.mmap(beats_fd, 0)).cast("Q")[slot : slot + 1]
+    beats = memoryview(mmap.mmap(beats_fd, 0)).cast("Q")
     try:
+        for module in sys.argv[3:]:
+            import_module(module)
         reader, arguments, fetch, pack, prepare, memory = pickle.loads(requests.receive() or b"")
         if prepare:
             _named(prepare)()

@@ -84,27 +84,33 @@ class Task:
 
 
 def read_all(
-    found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None = None
+    found: Iterable[list[str]],
+    task: Task,
+    limits: Limits,
+    jobs: int,
+    tick: Callable[[], None] | None = None,
+    spare: Spare | None = None,
 ) -> Generator[Result, None, None]:
     """Read every file once in up to `jobs` processes; results come as they are ready, in no order.
 
     `found` are lists of paths, crawled no further than the workers can follow. The reading of a file that was given
     up is ("skip", "deadline" | "memory-limit" | "worker-died", message, ""). `tick` is called at least four times a
-    second while results are awaited. However the iteration ends, the processes are gone when it has.
+    second while results are awaited. However the iteration ends, the processes are gone when it has. `spare` is a
+    process that was started already.
 
     Raises EnvironmentFailed when workers cannot be started, TypeError when the reader gives what is not plain.
     """
     if jobs < 1:
         raise UsageError("at least one process must read")
-    with closing(_Pool(task, limits, jobs)) as pool:
+    with closing(_Pool(task, limits, jobs, spare)) as pool:
         yield from pool.read(iter(found), tick)
 
 
 class _Pool:
     """The workers, each in its slot, and the files that wait to be read again."""
 
-    def __init__(self, task: Task, limits: Limits, jobs: int) -> None:
-        self._limits = limits
+    def __init__(self, task: Task, limits: Limits, jobs: int, spare: Spare | None) -> None:
+        self._limits, self._spare = limits, spare
         self._first_frame = frame(
             pickle.dumps((task.reader, task.arguments, task.fetch, task.pack, task.prepare, limits.memory))
         )
@@ -113,7 +119,6 @@ class _Pool:
         """Files that were crawled or must be read again."""
         self._failures = 0
         self._reason = ""
-        self._beats = _Beats(jobs)
         self._selector = selectors.DefaultSelector()
 
     def close(self) -> None:
@@ -124,7 +129,6 @@ class _Pool:
         for worker in workers:
             worker.close()
         self._selector.close()
-        self._beats.close()
 
     def read(self, found: Iterator[list[str]], tick: Callable[[], None] | None) -> Iterator[Result]:
         """See `read_all`."""
@@ -185,10 +189,10 @@ class _Pool:
         self._send(worker, frame(marshal.dumps(chunk)))
 
     def _start(self, slot: int) -> _Worker:
-        self._beats.view[slot] = 0
         while True:
             try:
-                worker = self._workers[slot] = _Worker(slot, self._beats.fd)
+                worker = self._workers[slot] = (self._spare and self._spare.take()) or _Worker()
+                worker.slot = slot
                 break
             except OSError as error:
                 self._reason = os.strerror(error.errno) if error.errno else type(error).__name__
@@ -238,7 +242,7 @@ class _Pool:
         for worker in self._workers:
             if worker is None:
                 continue
-            beat = self._beats.view[worker.slot]
+            beat = worker.beats.view[0]
             stays = worker.pending and beat == worker.beat
             worker.age = worker.age + elapsed if stays else 0.0
             worker.beat = beat
@@ -253,9 +257,9 @@ class _Pool:
         """
         self._retire(worker)
         worker.kill()
+        beat = worker.beats.view[0]
         status = worker.close()
         results: list[Result] = []
-        beat = self._beats.view[worker.slot]
         suspect: str | None = None
         if beat == 0 or (overdue and beat != worker.beat):
             self._count_failure()  # on no file, or it just got further than the one it was ended for
@@ -292,8 +296,10 @@ class _Pool:
 class _Worker:
     """One process, seen from the parent."""
 
-    def __init__(self, slot: int, beats_fd: int) -> None:
-        self.slot = slot
+    def __init__(self, modules: tuple[str, ...] = ()) -> None:
+        """Start it; it imports the `modules` before it knows what it will read. Raises OSError."""
+        self.slot = -1
+        self.beats = _Beats()
         self.pending: deque[str] = deque()
         """The files that it has, in order; results come in the same order."""
         self.read = 0
@@ -304,7 +310,11 @@ class _Worker:
         self.age = 0.0
         self.unsent = bytearray()
         self._arrived = bytearray()
-        self._process, self._life = _process(slot, beats_fd)
+        try:
+            self._process, self._life = _process(self.beats.fd, modules)
+        except OSError:
+            self.beats.close()
+            raise
         assert self._process.stdin
         assert self._process.stdout
         self.input, self.output = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -364,23 +374,51 @@ class _Worker:
         self._process.stdin.close()
         self._process.stdout.close()
         os.close(self._life)
+        self.beats.close()
         try:
             return self._process.wait(_REAPING)
         except subprocess.TimeoutExpired:
             return None  # one that waits for a dead mount does not even die; it must not hold up the others
 
 
-class _Beats:
-    """Shared memory of one number a slot."""
+class Spare:
+    """A process that is started before it is known what it will read, so that it is ready when that is known.
 
-    def __init__(self, slots: int) -> None:
+    A context manager; a process that nobody took is ended with it.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        """`modules` are what the reader will be found in."""
+        self._worker: _Worker | None = None
+        with suppress(OSError):  # whoever needs a process will see for himself
+            self._worker = _Worker(modules)
+
+    def take(self) -> _Worker | None:
+        """The process, once."""
+        worker, self._worker = self._worker, None
+        return worker
+
+    def __enter__(self) -> Spare:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        worker = self.take()
+        if worker is not None:
+            worker.kill()
+            worker.close()
+
+
+class _Beats:
+    """Shared memory of one number: the file that a worker is on."""
+
+    def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
             self.fd = os.memfd_create("dicom2fhir")
         else:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
-        os.ftruncate(self.fd, slots * BEAT)
-        self._map = mmap.mmap(self.fd, slots * BEAT)
+        os.ftruncate(self.fd, BEAT)
+        self._map = mmap.mmap(self.fd, BEAT)
         self.view = memoryview(self._map).cast("Q")
 
     def close(self) -> None:
@@ -390,10 +428,10 @@ class _Beats:
         os.close(self.fd)
 
 
-def _process(slot: int, beats_fd: int) -> tuple[subprocess.Popen[bytes], int]:
+def _process(beats_fd: int, modules: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], int]:
     """A new process, and the end of a pipe that it lives as long as. Raises OSError."""
     theirs, ours = os.pipe()
-    command = [sys.executable, "-P", "-m", "dicom2fhir.worker_main", str(beats_fd), str(slot), str(theirs)]
+    command = [sys.executable, "-P", "-m", "dicom2fhir.worker_main", str(beats_fd), str(theirs), *modules]
     try:
         process = subprocess.Popen(
             command,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -158,9 +158,7 @@ def text(found: dict[str, Any]) -> str:
     return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
-def replay(
-    found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
-) -> Iterator[Result]:
+def replay(found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, *_: object) -> Iterator[Result]:
     """In place of `read_all`: what workers have read of testdata/, once a run of the tests."""
     assert task == pipeline.reading_task(Options())
     for paths in found:

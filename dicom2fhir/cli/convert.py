@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from dicom2fhir.pipeline import Options
     from dicom2fhir.report import Report
     from dicom2fhir.sinks.base import Sink
+    from dicom2fhir.workers import Spare
+
+
+READING = ("dicom2fhir.dicom.header", "dicom2fhir.dicom.runs")
+"""What reading processes import."""
 
 
 def convert(chosen: Convert, talk: Talk) -> Exit:
     """Convert what `chosen` says; the summary goes to `talk`."""
+    from dicom2fhir.workers import Spare
+
+    with Spare(*READING) as spare:  # which gets ready while all that follows is imported
+        return _convert(chosen, talk, spare)
+
+
+def _convert(chosen: Convert, talk: Talk, spare: Spare) -> Exit:
     from dicom2fhir import pipeline
     from dicom2fhir.report import summary_lines
 
@@ -29,7 +41,7 @@ def convert(chosen: Convert, talk: Talk) -> Exit:
     talk.debug(f"reading with {options.jobs} processes", event="start", jobs=options.jobs, to=options.to)
     on_terminal = _to_stdout(chosen) and sys.stdout is not None and sys.stdout.isatty()
     with watch(talk, wanted=not chosen.no_progress, data_on_terminal=on_terminal) as on_event:
-        report = pipeline.convert(source, sink, options, on_event)
+        report = pipeline.convert(source, sink, options, on_event, spare)
     _summarise(report, talk, summary_lines(report, dry_run=chosen.dry_run))
     return report.exit_code
 

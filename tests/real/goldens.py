@@ -5,7 +5,7 @@ samples, and the fullest cases under every kind of policy.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -113,9 +113,7 @@ def written(folders: Iterable[Path], options: Options) -> list[Json]:
     return sink.bundles
 
 
-def _replay(
-    found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, tick: Callable[[], None] | None
-) -> Iterator[Result]:
+def _replay(found: Iterable[list[str]], task: Task, limits: Limits, jobs: int, *_: object) -> Iterator[Result]:
     yield from _readings(tuple(path for paths in found for path in paths), task)
 
 
