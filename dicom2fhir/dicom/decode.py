@@ -25,6 +25,11 @@ Items = Callable[[Element, bytes | None, Encoding], list[Item]]
 KEY_OBJECT_BY_TAG = BY_TAG | {element.tag: element for element in KEY_OBJECT_ELEMENTS}
 """What is wanted of a Key Object Selection; of other objects the same without its last elements."""
 
+_REMEMBERED = 4096
+"""Elements whose decoded values are remembered: a series says of its patient what the series before it said."""
+_LONGEST_REMEMBERED = 1024
+_remembered: dict[tuple[Any, ...], Any] = {}
+
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -46,18 +51,34 @@ class _Decoder:
         self._encoding, self._items = elements.encoding, items
         charset = elements.raws.get(CHARSET)
         self._charset = decoder(charset.value if charset else None)
+        self._how = items, elements.encoding, charset
         self.notes: list[Note] = []
+        self._noted = False
 
     def into(self, values: Values, element: Element, raw: Raw) -> None:
         """Put the decoded value under its keyword, unless it is blank or unusable."""
+        kind = element.tag, raw, self._how
+        found = _remembered.get(kind)
+        if found is None:
+            found = self._found(element, raw, kind)
+        if found:
+            values[element.keyword] = found
+
+    def _found(self, element: Element, raw: Raw, kind: tuple[Any, ...]) -> Any:
+        """The decoded value; what made no notes is remembered."""
+        self._noted = False
         if element.vr == "SQ":
             found: Any = self._sequence(element, raw, self._encoding, self._charset)
         else:
             found = self._text(element, raw, self._charset)
-        if found:
-            values[element.keyword] = found
+        if found and not self._noted and len(raw.value or b"") <= _LONGEST_REMEMBERED:
+            if len(_remembered) >= _REMEMBERED:
+                _remembered.clear()
+            _remembered[kind] = found
+        return found
 
     def _note(self, code: Code, element: Element) -> None:
+        self._noted = True
         note = (code.value, element.keyword)
         if note not in self.notes:
             self.notes.append(note)
