@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dicom2fhir.pipeline import Progress
 
 PERIOD = 30.0
+REFRESH = 0.1
+"""Seconds between two pictures of a bar."""
 Hook = Callable[["Progress"], None]
 
 
@@ -89,15 +91,21 @@ def _bar(data_on_terminal: bool) -> Iterator[Hook]:
     from rich.progress import Progress as RichProgress
 
     columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # drawn on events and not by a thread, beside which the pipeline could start no presses
+    with RichProgress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("reading", total=None)
-        pace = Pace()
+        pace, drawn = Pace(), 0.0
 
         def hook(event: Progress) -> None:
+            nonlocal drawn
+            if data_on_terminal and event.phase != "reading":
+                bar.stop()
+            if monotonic() < drawn + REFRESH:
+                return
+            drawn = monotonic()
             bar.update(task, description=describe(event, pace.rate(event)), total=event.total_studies)
             if event.phase != "reading":
                 bar.update(task, completed=event.studies)
-                if data_on_terminal:
-                    bar.stop()
+            bar.refresh()
 
         yield hook
