@@ -20,7 +20,6 @@ from typing import Literal
 
 from dicom2fhir.dicom.record import digest_of
 from dicom2fhir.dicom.records import (
-    Context,
     InstanceRecord,
     StudyRecords,
     canonical,
@@ -76,6 +75,12 @@ _MACHINE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_
 
 _Copy = tuple[int, Member]
 """An instance, and the number of its context."""
+_Runs = list[tuple[int, str, bytes]]
+StudyRows = tuple[str, list[tuple[dict[int, str], _Runs]]]
+"""A study as plain values: its UID, and of each series the contexts by number, and the runs that refer to them.
+
+A run is the number of its context, the UIDs of its instances, the rest of them (see `dicom.runs.Run`).
+"""
 
 
 class StudyIndex:
@@ -246,7 +251,21 @@ class StudyIndex:
 
     def study(self, uid: str) -> StudyRecords:
         """One study after `settle`; without instances where nothing of it was read."""
-        return StudyRecords(uid, tuple(self._instances(uid)))
+        return records_of(self.rows(uid))
+
+    def rows(self, uid: str) -> StudyRows:
+        """The same as plain values, which `records_of` takes in any process."""
+        series = self._db.execute("SELECT id FROM series WHERE study = ? ORDER BY uid", (uid,)).fetchall()
+        return uid, [self._series_rows(number) for (number,) in series]
+
+    def all_rows(self) -> Iterator[StudyRows]:
+        """Every study as `studies` gives them, as plain values."""
+        for uid in self.study_uids():
+            yield self.rows(uid)
+
+    def _series_rows(self, series: int) -> tuple[dict[int, str], _Runs]:
+        runs = self._db.execute("SELECT context, uids, rest FROM runs WHERE series = ?", (series,)).fetchall()
+        return {context: self._body(context) for context in {run[0] for run in runs}}, runs
 
     def places(self, uid: str) -> list[tuple[str, str]]:
         """(study, series) of every instance with a SOP Instance UID, sorted."""
@@ -262,21 +281,9 @@ class StudyIndex:
         rows = self._db.execute("SELECT uids FROM runs WHERE series = ?", (series,))
         return frozenset(uid for (uids,) in rows for uid in uids.split("\n"))
 
-    def _instances(self, study: str) -> Iterator[InstanceRecord]:
-        series = self._db.execute("SELECT id FROM series WHERE study = ? ORDER BY uid", (study,)).fetchall()
-        for (number,) in series:
-            rows = self._db.execute("SELECT context, uids, rest FROM runs WHERE series = ?", (number,)).fetchall()
-            contexts = {context: self._body(context) for context in {row[0] for row in rows}}
-            found = [
-                InstanceRecord(uid, contexts[context], values, notes)
-                for context, uids, rest in rows
-                for uid, values, notes in said(uids, rest)
-            ]
-            yield from sorted(found, key=_uid)
-
-    def _body(self, context: int) -> Context:
+    def _body(self, context: int) -> str:
         (body,) = self._db.execute("SELECT body FROM contexts WHERE id = ?", (context,)).fetchone()
-        return parse_context(body)
+        return str(body)
 
     def withhold(self, study: str, code: Code, uids: Iterable[str] | None = None, series: str | None = None) -> int:
         """One row for every instance that is not emitted: the study's or one series', all or those named; how many."""
@@ -311,6 +318,27 @@ class StudyIndex:
         sql = " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + " ORDER BY 1, 2, 3, 4"
         for code, place, path, message, count in self._db.execute(sql):
             yield Problem(Code(code), place, os.fsdecode(path), message, count)
+
+
+def records_of(rows: StudyRows) -> StudyRecords:
+    """The records that a study's rows stand for."""
+    uid, series = rows
+    return StudyRecords(uid, tuple(record for each in series for record in _records(*each)))
+
+
+def _records(bodies: dict[int, str], runs: _Runs) -> list[InstanceRecord]:
+    contexts = {number: parse_context(body) for number, body in bodies.items()}
+    found = [
+        InstanceRecord(uid, contexts[context], values, notes)
+        for context, uids, rest in runs
+        for uid, values, notes in said(uids, rest)
+    ]
+    return sorted(found, key=_uid)
+
+
+def instance_count(rows: StudyRows) -> int:
+    """How many instances there are in a study's rows."""
+    return sum(1 + uids.count("\n") for _, runs in rows[1] for _, uids, _ in runs)
 
 
 def _temporary_database() -> sqlite3.Connection:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 from dicom2fhir import __version__
 from dicom2fhir.dicom.records import Scope, StudyRecords
-from dicom2fhir.fhir.bundle import Emission
-from dicom2fhir.fhir.dialect import Dialect, Held, hold, render
+from dicom2fhir.fhir.dialect import Dialect, hold
 from dicom2fhir.fhir.policy import Policy, StudyGate
 from dicom2fhir.fhir.rehearsal import rehearsing
 from dicom2fhir.fhir.versions import DIALECTS
 from dicom2fhir.index import StudyIndex
 from dicom2fhir.mapping import Elsewhere, Settings, build_study
 from dicom2fhir.model import Study
+from dicom2fhir.press import Counts, Press, Pressed
+from dicom2fhir.presses import press_all, worth
 from dicom2fhir.problems import Bucket, Code, Problem
 from dicom2fhir.report import Report, SendReport, write_report
 from dicom2fhir.sinks.base import Sender, Sink
@@ -160,7 +161,7 @@ def survey(
             visit(study, records.uid, problems)
             run.count_study(records.uid, study, problems)
             if study is not None:
-                run.count_emitted(study, study.instance_count)
+                run.count_emitted(study.uid, Counts(len(study.series), study.instance_count, study.instance_count))
         return run.close(), outside
 
 
@@ -250,14 +251,20 @@ class _Run:
         return build_study(records, self._options.mapping, self._elsewhere)
 
     def write(self, dialect: Dialect, sink: Sink) -> None:
-        """Map, render, check and write every study."""
+        """Press every study (see `press`), write it and account for it."""
         self._admit_all(dialect)
-        for records in self._index.studies():
-            study, problems = self.map(records)
-            self.count_study(records.uid, study, problems)
-            if study is not None:
-                self._write_study(study, dialect, sink)
-            self._tick()
+        options = self._options
+        press = Press(dialect, options.policy, options.mapping, self._elsewhere, sink.encode, options.validate)
+        with closing(press_all(self._index.all_rows(), press, self._presses(sink))) as pressed:
+            for each in pressed:
+                self._write(each, sink)
+                self._tick()
+
+    def _presses(self, sink: Sink) -> int:
+        """How many processes press besides this one; none for a sender, whose threads have begun."""
+        if isinstance(sink, Sender):
+            return 0
+        return worth(self._options.jobs, self._report.instances.dicom, self._index.study_count())
 
     def _admit_all(self, dialect: Dialect) -> None:
         """Some ways of naming the patient are impossible for some studies: known before anything is written."""
@@ -271,51 +278,40 @@ class _Run:
 
     def count_study(self, uid: str, study: Study | None, problems: list[Problem]) -> None:
         """Count a mapped study and keep its problems; one without a single patient is withheld."""
+        self._count(uid, problems, Code.PATIENT_CONFLICT if study is None else None)
+
+    def _count(self, uid: str, problems: list[Problem], withheld: Code | None) -> None:
         self._report.studies.found += 1
         for problem in problems:
             self._keep(problem)
-        if study is None:
-            self._withhold(uid, Code.PATIENT_CONFLICT)
+        if withheld is not None:
+            self._withhold(uid, withheld)
 
     def _withhold(self, uid: str, code: Code) -> None:
         self._report.studies.withheld += 1
         self._report.instances.withheld += self._index.withhold(uid, code)
 
-    def _write_study(self, whole: Study, dialect: Dialect, sink: Sink) -> None:
-        """Write what the version can hold of a study; the rest, or all of it, is withheld."""
-        held = hold(whole, dialect)
-        study = held.study
-        if study is None:
-            self._withhold(whole.uid, Code.UID_NOT_AN_OID)
-            return
-        emission = render(study, dialect, self._options.policy)
-        for problem in emission.problems:
-            self._keep(problem)
-        if self._options.validate and not self._passes(emission):
-            self._withhold(study.uid, Code.INVALID_RESOURCE)
-            return
-        self._keep_written(sink.write(emission, self._options.policy))
-        self.count_emitted(study, emission.instance_count, self._leave_out(study.uid, held))
+    def _write(self, pressed: Pressed, sink: Sink) -> None:
+        """Account for a study, and write what the version can hold of it; the rest, or all of it, is withheld."""
+        self._count(pressed.uid, pressed.problems, pressed.withheld)
+        if pressed.withheld is None:
+            self._keep_written(sink.write(pressed.encoded))
+            self.count_emitted(pressed.uid, pressed.counts, self._leave_out(pressed))
 
-    def _passes(self, emission: Emission) -> bool:
-        from dicom2fhir.fhir import validate  # which the rehearsal has loaded meanwhile
-
-        return not any(validate.check(entry.resource, self._options.to) for entry in emission.entries)
-
-    def _leave_out(self, uid: str, held: Held) -> int:
+    def _leave_out(self, pressed: Pressed) -> int:
         """Account for the instances of a written study that the version cannot hold; how many."""
-        parts = held.left_out.items()
-        return sum(self._index.withhold(uid, Code.UID_NOT_AN_OID, uids, series) for series, uids in parts)
+        parts = pressed.left_out.items()
+        return sum(self._index.withhold(pressed.uid, Code.UID_NOT_AN_OID, uids, series) for series, uids in parts)
 
-    def count_emitted(self, study: Study, numbered: int, left_out: int = 0) -> None:
-        """Count a study that was written, or in a survey shown; `numbered` is its numberOfInstances as written."""
+    def count_emitted(self, uid: str, counts: Counts, left_out: int = 0) -> None:
+        """Count a study that was written, or in a survey shown."""
         report = self._report
         report.instances.withheld += left_out
         report.studies.emitted += 1
-        report.series.emitted += len(study.series)
-        report.instances.emitted += study.instance_count
-        report.numbered += numbered
-        report.distinct += self._index.distinct_instances(study.uid) - left_out
+        report.series.emitted += counts.series
+        report.instances.emitted += counts.instances
+        report.numbered += counts.numbered
+        report.distinct += self._index.distinct_instances(uid) - left_out
 
     def close(self) -> Report:
         """The report with everything that was counted."""

@@ -109,9 +109,13 @@ class Collected:
     def open(self, seen: Seen) -> None:
         """Nothing to prepare."""
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
-        """Keep one study's bundle."""
-        self.lines.append(compact(bundle(emission, policy)))
+    def encode(self, emission: Emission, policy: Policy) -> list[bytes]:
+        """One study's bundle."""
+        return [compact(bundle(emission, policy))]
+
+    def write(self, encoded: list[bytes]) -> tuple[Problem, ...]:
+        """Keep it."""
+        self.lines += encoded
         return ()
 
     def finish(self) -> None:

@@ -36,11 +36,11 @@ CANARIES = (*TEXTS.values(), *(uid.rpartition(".")[0] for uid in UIDS.values()),
 MUTANTS = 200
 BUG = """
 import sys
-from dicom2fhir import pipeline
+from dicom2fhir import press
 from dicom2fhir.__main__ import main
 def fails(records, *_):
     raise ValueError(str(records))
-pipeline.build_study = fails
+press.build_study = fails
 sys.argv[0] = "dicom2fhir"
 main()
 """

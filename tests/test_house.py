@@ -35,10 +35,12 @@ ARROWS: dict[str, set[str]] = {
     "fhir": {"errors", "model", "problems"},
     "server": {"encode", "errors", "fhir", "model", "problems", "storage"},
     "sinks": {"encode", "errors", "fhir", "problems", "server", "storage"},
+    "press": {"dicom", "fhir", "index", "mapping", "problems"},
+    "presses": {"index", "mapping", "press"},
     "report": {"encode", "errors", "problems", "server", "sinks", "storage"},
     "pipeline": {
-        "dicom", "errors", "fhir", "index", "mapping", "model", "problems", "report", "server", "sinks", "sources",
-        "workers",
+        "dicom", "errors", "fhir", "index", "mapping", "model", "press", "presses", "problems", "report", "server",
+        "sinks", "sources", "workers",
     },
     "cli": {
         "codes", "dicom", "errors", "fhir", "mapping", "model", "pipeline", "problems", "report", "server", "sinks",

@@ -20,7 +20,6 @@ from dicom2fhir import pipeline
 from dicom2fhir.dicom.records import Scope
 from dicom2fhir.errors import EnvironmentFailed, Exit, UsageError
 from dicom2fhir.fhir import versions
-from dicom2fhir.fhir.bundle import Emission
 from dicom2fhir.fhir.policy import Policy
 from dicom2fhir.mapping import Settings
 from dicom2fhir.model import Study
@@ -44,9 +43,9 @@ class Recorder(Collected):
     def open(self, seen: Any) -> None:
         self.calls.append("open")
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+    def write(self, encoded: list[bytes]) -> tuple[Problem, ...]:
         self.calls.append("write")
-        return super().write(emission, policy)
+        return super().write(encoded)
 
     def finish(self) -> None:
         self.calls.append("finish")
@@ -353,9 +352,9 @@ def failing(when: str, error: BaseException) -> Recorder:
             super().open(seen)
             self._maybe("open")
 
-        def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+        def write(self, encoded: list[bytes]) -> tuple[Problem, ...]:
             self._maybe("write")
-            return super().write(emission, policy)
+            return super().write(encoded)
 
         def finish(self) -> None:
             self._maybe("finish")

@@ -107,7 +107,8 @@ class Crawl(Common):
     follow_symlinks: Annotated[bool, option(SCOPE, "Follow symbolic links.", "--follow-symlinks")] = False
 
     jobs: Annotated[
-        int | None, option(READING, "Processes that read (default: the processors).", "--jobs", metavar="N", min=1)
+        int | None,
+        option(READING, "Processes that read and convert (default: the processors).", "--jobs", metavar="N", min=1),
     ] = None
     deadline: Annotated[
         float, option(READING, "How long one file may take (default: 30).", "--deadline", metavar="SECONDS", min=0.01)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission
@@ -15,6 +15,8 @@ Format = Literal["bundles", "bundle", "ndjson"]
 Novelty = Literal["new", "same", "differs"]
 Waiting = Callable[[int], None]
 """Hears, several times a second, how many studies are still on their way."""
+Encoded = Any
+"""What a sink writes of one study: but for a `Sender`'s bytes, text and numbers, in tuples and lists, and no more."""
 
 
 class Seen(Protocol):
@@ -27,6 +29,8 @@ class Seen(Protocol):
 
 class Sink(Protocol):
     """One destination. The order of calls: `open`, any number of `write`, then `finish` or `abort`.
+
+    `write` takes what `encode` gives, which may be called in another process.
 
     `open` checks and locks the destination before the crawl starts, and writes nothing a reader could take
     for output. Raises `OutputExists`, `OutputLocked`, `UsageError`; every method may raise
@@ -42,7 +46,11 @@ class Sink(Protocol):
         """Make sure that the destination can be written, and hold it."""
         ...
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+    def encode(self, emission: Emission, policy: Policy) -> Encoded:
+        """What is to be written of one study: it depends on nothing but the study, and changes nothing."""
+        ...
+
+    def write(self, encoded: Encoded) -> tuple[Problem, ...]:
         """Take one study; studies come sorted by Study Instance UID."""
         ...
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from dicom2fhir.encode import compact, indented
+from dicom2fhir.encode import Encoder, compact, indented
 from dicom2fhir.fhir.bundle import shell
 from dicom2fhir.sinks.files import Outlet
-from dicom2fhir.sinks.once import only_new
+from dicom2fhir.sinks.once import Resources, digest, only_new
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission
@@ -25,6 +26,7 @@ class OneBundle:
     def __init__(self, outlet: Outlet, *, pretty: bool = False) -> None:
         self._outlet = outlet
         self._pretty = pretty
+        self._separator = b",\n" if pretty else b","
         self._started = False
         self._seen: Seen | None = None
 
@@ -38,24 +40,29 @@ class OneBundle:
         self._seen = seen
         self._outlet.open()
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
-        """The entries of one study that are new."""
+    def encode(self, emission: Emission, policy: Policy) -> tuple[bytes, Resources]:
+        """How the Bundle begins, and the entries of one study."""
+        say: Encoder = partial(indented, depth=2) if self._pretty else compact
+        parts = [
+            (entry.type, entry.id, digest(compact(entry.resource)), say(emission.wrap(entry, policy)))
+            for entry in emission.entries
+        ]
+        return self._opening(policy), (emission.study_uid, parts)
+
+    def _opening(self, policy: Policy) -> bytes:
+        if self._pretty:
+            return indented(shell(policy), 0)[:-2] + b',\n  "entry": [\n'
+        return compact(shell(policy))[:-1] + b',"entry":['
+
+    def write(self, encoded: tuple[bytes, Resources]) -> tuple[Problem, ...]:
+        """Those of the entries that are new."""
         assert self._seen is not None
-        entries, problems = only_new(emission, self._seen)
-        for entry, _ in entries:
-            self._outlet.write(self._separator(policy) + self._encode(emission.wrap(entry, policy)))
+        opening, entries = encoded
+        parts, problems = only_new(entries, self._seen)
+        for _, data in parts:
+            self._outlet.write((self._separator if self._started else opening) + data)
+            self._started = True
         return problems
-
-    def _separator(self, policy: Policy) -> bytes:
-        if self._started:
-            return b",\n" if self._pretty else b","
-        self._started = True
-        head = shell(policy)
-        opened = indented(head, 0)[:-2] if self._pretty else compact(head)[:-1]
-        return opened + (b',\n  "entry": [\n' if self._pretty else b',"entry":[')
-
-    def _encode(self, value: object) -> bytes:
-        return indented(value, 2) if self._pretty else compact(value)
 
     def finish(self) -> None:
         """See `Sink`."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dicom2fhir.problems import Problem
     from dicom2fhir.sinks.base import Seen
 
+_File = tuple[str, bytes, int]
+"""Its name, its content, how many resources are in it."""
+
 
 class BundleLines:
     """A Bundle a line, LF, in the order of the studies."""
@@ -32,9 +35,13 @@ class BundleLines:
         """See `Sink`."""
         self._outlet.open()
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+    def encode(self, emission: Emission, policy: Policy) -> bytes:
         """One line."""
-        self._outlet.write(encode.compact(bundle(emission, policy)) + b"\n")
+        return encode.compact(bundle(emission, policy)) + b"\n"
+
+    def write(self, encoded: bytes) -> tuple[Problem, ...]:
+        """See `Sink`."""
+        self._outlet.write(encoded)
         return ()
 
     def finish(self) -> None:
@@ -63,15 +70,19 @@ class BundleFolder:
         """See `Sink`."""
         self._folder.open()
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
+    def encode(self, emission: Emission, policy: Policy) -> _File:
         """One file."""
-        name = f"{emission.id}.json"
+        return f"{emission.id}.json", self._encode(bundle(emission, policy)) + b"\n", len(emission.entries)
+
+    def write(self, encoded: _File) -> tuple[Problem, ...]:
+        """See `Sink`."""
+        name, content, resources = encoded
         file = self._folder.create(name)
         with environment("writing the output folder"):
-            file.write(self._encode(bundle(emission, policy)) + b"\n")
-        self._folder.keep(name, len(emission.entries))
+            file.write(content)
+        self._folder.keep(name, resources)
         self._counts["studies"] += 1
-        self._counts["resources"] += len(emission.entries)
+        self._counts["resources"] += resources
         return ()
 
     def finish(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dicom2fhir.sinks.files import Outlet
 from dicom2fhir.sinks.folder import OwnedFolder
-from dicom2fhir.sinks.once import only_new
+from dicom2fhir.sinks.once import Resources, encoded_resources, only_new
 from dicom2fhir.storage import WholeFile, environment
 
 if TYPE_CHECKING:
@@ -36,11 +36,15 @@ class ResourceLines:
         self._seen = seen
         self._outlet.open()
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
-        """The resources of one study that are new."""
+    def encode(self, emission: Emission, policy: Policy) -> Resources:
+        """The resources of one study."""
+        return encoded_resources(emission)
+
+    def write(self, encoded: Resources) -> tuple[Problem, ...]:
+        """Those of them that are new."""
         assert self._seen is not None
-        entries, problems = only_new(emission, self._seen)
-        self._outlet.write(b"".join(encoded + b"\n" for _, encoded in entries))
+        parts, problems = only_new(encoded, self._seen)
+        self._outlet.write(b"".join(data + b"\n" for _, data in parts))
         return problems
 
     def finish(self) -> None:
@@ -72,12 +76,16 @@ class ResourceFolder:
         self._seen = seen
         self._folder.open()
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
-        """The resources of one study that are new, each to the file of its type."""
+    def encode(self, emission: Emission, policy: Policy) -> Resources:
+        """The resources of one study."""
+        return encoded_resources(emission)
+
+    def write(self, encoded: Resources) -> tuple[Problem, ...]:
+        """Those of them that are new, each to the file of its type."""
         assert self._seen is not None
-        entries, problems = only_new(emission, self._seen)
-        for entry, encoded in entries:
-            self._write(entry.type, encoded)
+        parts, problems = only_new(encoded, self._seen)
+        for kind, data in parts:
+            self._write(kind, data)
         self._studies += 1
         return problems
 

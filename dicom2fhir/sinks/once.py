@@ -9,24 +9,37 @@ from dicom2fhir.encode import compact
 from dicom2fhir.problems import Code, Problem
 
 if TYPE_CHECKING:
-    from dicom2fhir.fhir.bundle import Emission, Entry
+    from dicom2fhir.fhir.bundle import Emission
     from dicom2fhir.sinks.base import Seen
 
+Part = tuple[str, str, bytes, bytes]
+"""A resource's type, its id, the digest that it is known by, what is written of it."""
+Resources = tuple[str, list[Part]]
+"""What one study became: its Study Instance UID, its resources."""
 
-def only_new(emission: Emission, seen: Seen) -> tuple[list[tuple[Entry, bytes]], tuple[Problem, ...]]:
-    """The entries of a study that no earlier study wrote, and one note for each that differs from the earlier one.
 
-    With each entry come the bytes of its resource, which it was known by.
-    """
-    fresh: list[tuple[Entry, bytes]] = []
+def digest(resource: bytes) -> bytes:
+    """What a resource is known by."""
+    return hashlib.sha256(resource).digest()[:16]
+
+
+def encoded_resources(emission: Emission) -> Resources:
+    """The resources of a study, compact."""
+    of_entries = ((entry, compact(entry.resource)) for entry in emission.entries)
+    return emission.study_uid, [(entry.type, entry.id, digest(data), data) for entry, data in of_entries]
+
+
+def only_new(encoded: Resources, seen: Seen) -> tuple[list[tuple[str, bytes]], tuple[Problem, ...]]:
+    """What no earlier study wrote, each with its type; and one note for each that differs from the earlier one."""
+    study_uid, parts = encoded
+    fresh: list[tuple[str, bytes]] = []
     problems: list[Problem] = []
-    for entry in emission.entries:
-        encoded = compact(entry.resource)
-        novelty = seen.first_seen(entry.id, hashlib.sha256(encoded).digest()[:16])
+    for kind, identity, known_by, data in parts:
+        novelty = seen.first_seen(identity, known_by)
         if novelty == "new":
-            fresh.append((entry, encoded))
+            fresh.append((kind, data))
         elif novelty == "differs":
-            problems.append(_difference(emission.study_uid, entry.type))
+            problems.append(_difference(study_uid, kind))
     return fresh, tuple(problems)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dicom2fhir.fhir.bundle import bundle
-from dicom2fhir.server.parcels import parcel
+from dicom2fhir.server.parcels import Parcel, parcel
 
 if TYPE_CHECKING:
     from dicom2fhir.fhir.bundle import Emission
@@ -31,9 +31,13 @@ class FhirServer:
         """See `Sink`. Raises `NotAuthorized`, `ServerMisconfigured`, `ServerAway` before a file is read."""
         self._delivery.open()
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
-        """Hand one Bundle over; the problems are those of studies that were handed over before."""
-        self._delivery.hand_over(parcel(bundle(emission, policy)))
+    def encode(self, emission: Emission, policy: Policy) -> Parcel:
+        """One Bundle."""
+        return parcel(bundle(emission, policy))
+
+    def write(self, encoded: Parcel) -> tuple[Problem, ...]:
+        """Hand it over; the problems are those of studies that were handed over before."""
+        self._delivery.hand_over(encoded)
         return self.problems()
 
     def problems(self) -> tuple[Problem, ...]:

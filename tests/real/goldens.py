@@ -20,7 +20,6 @@ from dicom2fhir.errors import UsageError
 from dicom2fhir.fhir.bundle import Emission
 from dicom2fhir.fhir.policy import CREATABLE, Policy
 from dicom2fhir.pipeline import Options
-from dicom2fhir.problems import Problem
 from dicom2fhir.sources.directory import Paths
 from dicom2fhir.workers import Limits, Result, Task, read_all
 
@@ -73,12 +72,11 @@ Json = dict[str, Any]
 class Written(Collected):
     """A sink that keeps what would be written: Bundles, or resources alone."""
 
-    def write(self, emission: Emission, policy: Policy) -> tuple[Problem, ...]:
-        """Keep one study."""
+    def encode(self, emission: Emission, policy: Policy) -> list[bytes]:
+        """One study."""
         if policy.shape == "ndjson":
-            self.lines.extend(compact(resource) for resource in emission.resources)
-            return ()
-        return super().write(emission, policy)
+            return [compact(resource) for resource in emission.resources]
+        return super().encode(emission, policy)
 
 
 def resources(version: str) -> Iterator[tuple[str, Json]]:

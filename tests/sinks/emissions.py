@@ -38,6 +38,6 @@ class Memory:
 
 def write_all(sink: Any, emissions: Iterable[Emission], policy: Policy = POLICY) -> list[Any]:
     sink.open(Memory())
-    problems = [problem for emission in emissions for problem in sink.write(emission, policy)]
+    problems = [problem for emission in emissions for problem in sink.write(sink.encode(emission, policy))]
     sink.finish()
     return problems

@@ -102,7 +102,7 @@ def test_the_manifest_goes_before_the_first_change_and_comes_last(tmp_path: Path
     sink = choose(str(out), "bundles")
     sink.open(Memory())
     assert (out / "manifest.json").exists()
-    sink.write(study(1), POLICY)
+    sink.write(sink.encode(study(1), POLICY))
     assert not (out / "manifest.json").exists()
     assert (out / f"{'a' * 32}.json").exists()  # goes only when the new ones are all there
     sink.finish()
@@ -115,7 +115,7 @@ def test_an_abort_leaves_no_temporary_names_and_no_manifest(tmp_path: Path, shap
     out = tmp_path / "out"
     sink = choose(f"{out}/", shape)
     sink.open(Memory())
-    sink.write(study(0), POLICY)
+    sink.write(sink.encode(study(0), POLICY))
     sink.abort()
     sink.abort()
     assert not [name for name in os.listdir(out) if name.endswith(".part")]
@@ -141,7 +141,7 @@ def test_what_a_killed_run_left_is_mended(tmp_path: Path) -> None:
     out = tmp_path / "out"
     sink = choose(f"{out}/", "ndjson")
     sink.open(Memory())
-    sink.write(study(0, PATIENT), POLICY)
+    sink.write(sink.encode(study(0, PATIENT), POLICY))
     killed = {name: data for name, data in tree(out).items() if name != MARKER}
     marker = (out / MARKER).read_bytes() + b"Pat"  # the last line is cut
     sink.abort()
@@ -159,7 +159,7 @@ def test_two_runs_cannot_hold_one_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputLocked):
         second.open(Memory())
     second.abort()
-    first.write(study(0), POLICY)
+    first.write(first.encode(study(0), POLICY))
     first.finish()
     run(tmp_path / "out", 0)
 

@@ -94,7 +94,7 @@ def test_a_file_appears_only_when_whole(tmp_path: Path) -> None:
     path = tmp_path / "out.ndjson"
     sink = choose(str(path), "bundles")
     sink.open(Memory())
-    sink.write(study(0), POLICY)
+    sink.write(sink.encode(study(0), POLICY))
     assert not path.exists()
     sink.finish()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -105,7 +105,7 @@ def test_a_file_appears_only_when_whole(tmp_path: Path) -> None:
 def test_an_aborted_file_leaves_nothing(tmp_path: Path, name: str) -> None:
     sink = choose(str(tmp_path / name), "bundles")
     sink.open(Memory())
-    sink.write(study(0), POLICY)
+    sink.write(sink.encode(study(0), POLICY))
     sink.abort()
     sink.abort()
     del sink
@@ -174,7 +174,7 @@ def test_a_full_disk_is_the_environments_fault() -> None:
     sink.open(Memory())
     large = study(0, resource("Patient", "p" * 32, text="x" * 100_000))
     with pytest.raises(EnvironmentFailed, match="No space left"):
-        sink.write(large, POLICY)
+        sink.write(sink.encode(large, POLICY))
     sink.abort()
 
 
