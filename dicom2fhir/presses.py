@@ -163,14 +163,15 @@ class _Presses:
             return None
         self._left -= 1
         self._freeze()
-        try:
-            one = _Child(self._press)
-        except OSError:  # no more processes or descriptors: those that are there will do
-            self._left = 0
-            return None
-        self._presses.append(one)
-        self._selector.register(one.socket, selectors.EVENT_READ, one)
-        return one
+        with _undisturbed():
+            try:
+                one = _Child(self._press)
+            except OSError:  # no more processes or descriptors: those that are there will do
+                self._left = 0
+                return None
+            self._presses.append(one)
+            self._selector.register(one.socket, selectors.EVENT_READ, one)
+            return one
 
     def _freeze(self) -> None:
         """Keep the garbage collector from writing into pages that are shared."""
@@ -200,13 +201,13 @@ class _Child:
     """One press, seen from this process: it has a sheet, or is idle."""
 
     def __init__(self, press: Press) -> None:
-        """Raises OSError."""
+        """Raises OSError. Signals must be blocked."""
         from socket import socketpair  # not loaded where nothing is forked
 
         self.sheet: _Sheet | None = None
         self.socket, theirs = socketpair()
         try:
-            with theirs, _undisturbed():
+            with theirs:
                 self._pid = os.fork()
                 if self._pid == 0:
                     _serve(theirs, press)

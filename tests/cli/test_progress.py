@@ -93,6 +93,7 @@ with watch(Talk(), wanted=True{}) as hook:
     hook(Progress("reading", 12345, 0, 3))
     import time; time.sleep(0.3)
     hook(Progress("writing", 12345, 7, 4, 40))
+    import threading; assert threading.active_count() == 1  # beside a thread nothing would be forked
     time.sleep(0.3)
 """
 
