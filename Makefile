@@ -35,8 +35,9 @@ check: $(READY) ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_house.py
 
-bench: $(READY) ## speed and memory, as ratios against a plain read of the same files
-	$(BIN)/python tests/bench.py
+LARGE ?= 1000000
+bench: $(READY) ## speed and memory, as ratios against others on the same files: a quarter of an hour; make bench LARGE=200000
+	$(BIN)/python tests/bench.py --show table,stages,slow,million --large $(LARGE)
 
 expected: $(READY) ## write test data, golden output and the README's tables anew
 	$(BIN)/python testdata/make.py

@@ -13,10 +13,10 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-FEWEST = 4
+FEWEST = 8
 MOST = 32
 """Files that are fetched at once."""
-_LOOK = 32
+_LOOK = 16
 """Files after which is asked whether there are enough threads."""
 _PATIENCE = 0.1
 """The share of its time that a reader may wait before there are more of them."""

@@ -3,8 +3,8 @@
 Everything runs on one generated tree (`bench_tree`), warm, in turn and several times; whole processes are timed.
 Ratios are what counts: machines differ, and so do minutes.
 
-    python tests/bench.py --show table,stages,slow     what `make bench` shows
-    python tests/bench.py --show million --large 1000000
+    python tests/bench.py --show table,stages,slow     what takes three minutes
+    python tests/bench.py --show million --large 1000000     what `make bench` shows besides, and 5 GB of disk
 """
 
 from __future__ import annotations
