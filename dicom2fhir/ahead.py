@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
@@ -51,34 +52,42 @@ class Ahead:
         self._grow(FEWEST)
 
     def _grow(self, threads: int) -> None:
+        """Start so many threads; where the system gives no more, those that there are must do."""
         before = threading.stack_size(_STACK)
-        for _ in range(min(threads, MOST - self._threads)):
-            threading.Thread(target=self._run, daemon=True).start()
-            self._threads += 1
+        with suppress(RuntimeError):
+            for _ in range(min(threads, MOST - self._threads)):
+                threading.Thread(target=self._run, daemon=True).start()
+                self._threads += 1
         threading.stack_size(before)
 
     def _run(self) -> None:
         while True:
-            errand = self._errands.get()
-            try:
-                errand.fetched = self._fetch(errand.path)
-            except BaseException as failure:  # whoever takes it will hear; a thread that ended would leave him waiting
-                errand.failure = failure
-            errand.done.release()
+            self._do(self._errands.get())
 
-    def __len__(self) -> int:
+    def _do(self, errand: _Errand) -> None:
+        try:
+            errand.fetched = self._fetch(errand.path)
+        except BaseException as failure:  # whoever takes it will hear; a thread that ended would leave him waiting
+            errand.failure = failure
+        errand.done.release()
+
+    @property
+    def begun(self) -> int:
         """How many files were begun and not taken."""
         return len(self._begun)
 
     def has_room(self) -> bool:
         """Whether one more can be begun: each thread has one file to fetch and one that waits for it."""
-        return len(self._begun) < 2 * self._threads
+        return len(self._begun) < max(2 * self._threads, 1)
 
     def begin(self, path: str) -> None:
-        """Have a file fetched."""
+        """Have a file fetched; where there is no thread, here."""
         errand = _Errand(path)
         self._begun.append(errand)
-        self._errands.put(errand)
+        if self._threads:
+            self._errands.put(errand)
+        else:
+            self._do(errand)
 
     def next_path(self) -> str:
         """The file that `take` will give."""

@@ -183,7 +183,7 @@ class _Service:
 
     def _read_behind(self, paths: Iterator[str]) -> None:
         """Read these files and those of the requests that come meanwhile; after some of them look anew."""
-        ahead = self._ahead = self._ahead or _ahead(self._fetch)
+        ahead = self._ahead = _ahead(self._fetch) if self._ahead is None else self._ahead
         requests = _REQUESTS
         while True:
             while ahead.has_room():
@@ -195,7 +195,7 @@ class _Service:
                     paths = iter(marshal.loads(request))
                 else:
                     break
-            if not len(ahead):
+            if not ahead.begun:
                 return
             self._outbox.begin(ahead.next_path())
             self._outbox.add(_guarded(self._read_taken, ahead))

@@ -35,7 +35,7 @@ def test_what_was_begun_first_comes_first_however_long_it_takes() -> None:
         fetcher.begin(str(number))
     assert not fetcher.has_room()
     assert fetcher.next_path() == "0"
-    assert [fetcher.take() for _ in range(len(fetcher))] == [f"{n}, fetched" for n in range(2 * ahead.FEWEST)]
+    assert [fetcher.take() for _ in range(fetcher.begun)] == [f"{n}, fetched" for n in range(2 * ahead.FEWEST)]
     assert fetcher.has_room()
 
 
@@ -115,6 +115,47 @@ def test_files_that_come_near_again_are_read_one_by_one(monkeypatch: pytest.Monk
     assert here[:8] == [True] * 8
     assert not any(here[8:64])
     assert sum(here[-640:]) > 320  # all, but where a busy machine makes one file seem far
+
+
+def test_there_is_one_set_of_threads_however_often_files_come_near_and_go_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_main, "_REQUESTS", 1)
+    before = threading.active_count()
+
+    def fetch(path: str) -> str:
+        time.sleep(0.003)
+        return path
+
+    requests = [[f"{n}" for n in range(20)]] * 60
+    service = served(fetch, requests, lambda: None)
+    service.run()
+    assert ahead.FEWEST <= threading.active_count() - before <= ahead.MOST
+
+
+@pytest.mark.parametrize("possible", [0, 1, 11])
+def test_where_no_more_threads_can_be_started_those_that_there_are_do(
+    possible: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if len(started) == possible:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    fetched: list[str] = []
+
+    def fetch(path: str) -> str:
+        time.sleep(0.003)
+        fetched.append(path)
+        return path
+
+    service = served(fetch, [[f"{r}-{n}" for n in range(30)] for r in range(12)], lambda: None)
+    service.run()
+    assert len(fetched) == len(set(fetched)) == 12 * 30
+    assert len(started) == possible
 
 
 def served(fetch: worker_main.Fetch, requests: list[list[str]], halfway: object) -> worker_main._Service:
