@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -18,18 +19,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from bench_tree import decline_some, make_large_tree, make_tree
 from slow_storage import DELAY, FIXED
 
+from dicom2fhir import pipeline
 from dicom2fhir.ahead import MOST
 from dicom2fhir.dicom.records import Scope
-from dicom2fhir.pipeline import Options, convert, reading_task
+from dicom2fhir.pipeline import Options, reading_task
 from dicom2fhir.sinks.choose import choose
 from dicom2fhir.sources.directory import Paths
 from dicom2fhir.workers import Limits, read_all
@@ -215,45 +217,57 @@ def print_table(files: int, taken: dict[str, list[Run]]) -> None:
 # Where the time goes
 
 
-class Stages(threading.Thread):
-    """Looks every millisecond which room of the package the main thread is in."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._main, self._done = threading.main_thread().ident, threading.Event()
-        self.seen: Counter[str] = Counter()
-
-    def run(self) -> None:
-        while not self._done.wait(0.001):
-            frame = sys._current_frames().get(self._main or 0)
-            while frame is not None and "/dicom2fhir/" not in frame.f_code.co_filename:
-                frame = frame.f_back
-            if frame is not None:
-                module = frame.f_code.co_filename.rpartition("/dicom2fhir/")[2].removesuffix(".py")
-                waits = module == "workers" and frame.f_code.co_name == "read"
-                self.seen["waiting for workers" if waits else module] += 1
-
-    def stop(self) -> None:
-        self._done.set()
-        self.join()
-
-
 def stages(tree: Tree) -> None:
-    """Where the parent process spends a conversion, by module, and what a file costs its reader, by way."""
-    sampled = Stages()
-    sampled.start()
-    began = time.perf_counter()
-    convert(
-        Paths([str(tree.root)]), choose(str(tree.output / "out.ndjson"), "ndjson"), Options(jobs=os.cpu_count() or 1)
-    )
-    seconds = time.perf_counter() - began
-    sampled.stop()
-    print(f"the parent process, {seconds:.2f} s in all:")
-    for module, count in sampled.seen.most_common(14):
-        print(f"{count / sampled.seen.total():7.1%}  {module}")
+    """What processors do for a conversion, by stage, and what a file costs its reader, by way."""
+    print("processor seconds of one conversion, by stage (stages overlap, and two processors share them):")
+    for name, seconds in by_stage(tree).items():
+        print(f"{seconds:7.2f} s  {name}")
     print("a file in its reading process:")
     for name, micro in ways(tree):
         print(f"{micro:7.1f} us  {name}")
+
+
+IMPORTS = "import dicom2fhir.cli.app, dicom2fhir.pipeline, dicom2fhir.sinks.ndjson, dicom2fhir.fhir.r4"
+REFEREE = f"{IMPORTS}; from dicom2fhir.fhir.rehearsal import rehearse; rehearse('r4')"
+
+
+def by_stage(tree: Tree) -> dict[str, float]:
+    """Processor seconds of each stage."""
+    imports, referee = (started(program, tree.output) for program in (IMPORTS, REFEREE))
+    spent = {"starting: imports": imports, "starting: the referee's models": referee - imports}
+
+    def timed(stage: str, deed: Callable[..., None]) -> Callable[..., None]:
+        def watched(*arguments: Any) -> None:
+            own, others = time.thread_time(), of_children()
+            deed(*arguments)
+            spent[f"{stage}: this process"] = time.thread_time() - own
+            spent[f"{stage}: other processes, their start included"] = of_children() - others
+
+        return watched
+
+    sink = choose(str(tree.output / "out.ndjson"), "ndjson")
+    with (
+        patch.object(pipeline._Run, "read", timed("reading", pipeline._Run.read)),
+        patch.object(pipeline._Run, "write", timed("writing", pipeline._Run.write)),
+    ):
+        pipeline.convert(Paths([str(tree.root)]), sink, Options(jobs=os.cpu_count() or 1))
+    return spent
+
+
+def started(program: str, work: Path) -> float:
+    """Processor seconds of a process that runs a program: the least of several."""
+    taken = []
+    for _ in range(5):
+        before = of_children()
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment(work))
+        taken.append(of_children() - before)
+    return min(taken)
+
+
+def of_children() -> float:
+    """Processor seconds of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def ways(tree: Tree) -> list[tuple[str, float]]:
