@@ -45,7 +45,7 @@ class Ahead:
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self._errands: SimpleQueue[_Errand] = SimpleQueue()
+        self._errands: SimpleQueue[_Errand | None] = SimpleQueue()
         self._begun: deque[_Errand] = deque()
         self._threads = 0
         self._waited, self._taken, self._since = 0.0, 0, monotonic()
@@ -61,8 +61,8 @@ class Ahead:
         threading.stack_size(before)
 
     def _run(self) -> None:
-        while True:
-            self._do(self._errands.get())
+        while (errand := self._errands.get()) is not None:
+            self._do(errand)
 
     def _do(self, errand: _Errand) -> None:
         try:
@@ -70,6 +70,12 @@ class Ahead:
         except BaseException as failure:  # whoever takes it will hear; a thread that ended would leave him waiting
             errand.failure = failure
         errand.done.release()
+
+    def close(self) -> None:
+        """Let the threads end, each when it has fetched what it is on."""
+        for _ in range(self._threads):
+            self._errands.put(None)
+        self._threads = 0
 
     @property
     def begun(self) -> int:

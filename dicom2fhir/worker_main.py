@@ -153,6 +153,13 @@ class _Service:
 
     def run(self) -> None:
         """Serve until there are no more requests."""
+        try:
+            self._serve()
+        finally:
+            if self._ahead is not None:
+                self._ahead.close()
+
+    def _serve(self) -> None:
         while (request := self._requests.receive()) is not None:
             self._outbox.work_begins()
             paths = iter(marshal.loads(request))
