@@ -19,9 +19,10 @@ ABOUT_THE_SCANNER = {
     "dicom/test_scan.py": 1,
     "test_canaries.py": 1,
     "test_fuzz.py": 1,
+    "test_house.py": 1,
     "test_readers.py": 1,
 }
-"""Where tests are marked so, and how often: whole modules but for the first and the canaries."""
+"""Where tests are marked so, and how often: whole modules but for the first, the canaries and the house."""
 PROGRAM = """
 import sys
 from dicom2fhir.dicom.header import read_file

@@ -149,6 +149,7 @@ def test_help_imports_the_command_line_and_little_else(arguments: str) -> None:
     assert not names & {"rich", "pydantic", "json", "tomllib", "csv", "hashlib", "sqlite3", "zoneinfo", "asyncio"}
 
 
+@pytest.mark.scanner("holds that pydicom is not loaded")
 def test_a_reading_worker_imports_what_reading_needs() -> None:
     names = loaded("import dicom2fhir.dicom.header, dicom2fhir.worker_main")
     rooms = {name.split(".")[1] for name in within(names, "dicom2fhir") - {"dicom2fhir"}}

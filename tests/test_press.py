@@ -335,13 +335,13 @@ presses.SHARE = presses.SHEET = 1
 def die(event):
     if event.phase == "writing" and event.studies == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-convert(Paths(sys.argv[1:]), Collected(), Options(jobs=3), die)
+convert(Paths(sys.argv[2:]), Collected(), Options(reader=sys.argv[1], jobs=3), die)
 """
 
 
 def test_presses_end_when_their_parent_is_killed(generated: list[str]) -> None:
     """They hold its standard output, which therefore ends with the last of them."""
-    command = [sys.executable, "-c", ORPHANS, *generated]
+    command = [sys.executable, "-c", ORPHANS, Options().reader, *generated]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, timeout=60, check=False, env=env)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGKILL, b"", b"")
