@@ -251,6 +251,7 @@ def by_stage(tree: Tree) -> dict[str, float]:
         patch.object(pipeline._Run, "write", timed("writing", pipeline._Run.write)),
     ):
         pipeline.convert(Paths([str(tree.root)]), sink, Options(jobs=os.cpu_count() or 1))
+    (tree.output / "out.ndjson").unlink()
     return spent
 
 
