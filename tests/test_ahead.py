@@ -84,7 +84,7 @@ def test_there_are_not_when_it_does_not_wait(opened: Opened) -> None:
     for _ in range(4 * ahead._LOOK):
         while fetcher.has_room():
             fetcher.begin("x")
-        time.sleep(0.001)
+        time.sleep(0.005)
         fetcher.take()
     assert threading.active_count() - before == ahead.FEWEST
 
