@@ -210,9 +210,9 @@ class StudyIndex:
             return []
         (kept, *_), *others = ranked = sorted([(*self._rank(copy), copy) for copy in several], key=itemgetter(0, 1, 2))
         (place,) = self._db.execute("SELECT study || '/' || uid FROM series WHERE id = ?", (series,)).fetchone()
-        for digest, _, path, (_, member) in others:
+        for digest, _, _, (_, member) in others:
             code = Code.DUPLICATE_IDENTICAL if digest == kept else Code.DUPLICATE_CONFLICTING
-            self.note(Problem(code, f"{place}/{member.uid}", os.fsdecode(path)))
+            self.note(Problem(code, f"{place}/{member.uid}", member.path))
         return [copy for _, _, _, copy in ranked[1:]]
 
     def _rank(self, copy: _Copy) -> tuple[bytes, str, bytes]:

@@ -57,17 +57,21 @@ def _run(paths: list[str], records: list[Record]) -> Run:
 
 def unpack(uids: str, rest: bytes) -> Iterable[Member]:
     """The records of a run, in its order."""
-    keys, columns, paths = marshal.loads(rest)
-    rows = zip(*columns, strict=True) if columns else [()] * len(paths)
+    keys, rows, paths = _parts(rest)
     return [Member(uid, keys, row, path) for uid, row, path in zip(uids.split("\n"), rows, paths, strict=True)]
 
 
 def said(uids: str, rest: bytes) -> Iterator[tuple[str, Values, tuple[Note, ...]]]:
     """SOP Instance UIDs, own values and notes of the records of a run, in its order."""
-    keys, columns, paths = marshal.loads(rest)
-    rows = zip(*columns, strict=True) if columns else [()] * len(paths)
+    keys, rows, _ = _parts(rest)
     for uid, row in zip(uids.split("\n"), rows, strict=True):
         yield uid, *parse_row(keys, row)
+
+
+def _parts(rest: bytes) -> tuple[tuple[str, ...], Iterable[tuple[Any, ...]], list[str]]:
+    """The keys, rows and paths that `_said` put together; records without own values have empty rows."""
+    keys, columns, paths = marshal.loads(rest)
+    return keys, zip(*columns, strict=True) if columns else [()] * len(paths), paths
 
 
 def repack(members: Iterable[Member]) -> list[tuple[str, bytes]]:
