@@ -17,6 +17,8 @@ from typing import Any
 import delivering
 import pytest
 
+from dicom2fhir.cli.convert import READING
+from dicom2fhir.pipeline import Options, reading_task
 from dicom2fhir.problems import MEANINGS, Code
 
 CLEAN = Path(__file__).parents[2] / "testdata" / "clean"
@@ -317,3 +319,9 @@ def test_availability_is_for_versions_that_have_it(tmp_path: Path) -> None:
     assert run("convert", study, "--to", "dstu2", "--availability", "SOON").returncode == 2
     assert run("convert", study, "--to", "dstu2-ballot2", "--bundle-type", "batch").returncode == 2
     assert run("convert", study, "--to", "dstu2", DICOM2FHIR_AVAILABILITY="ONLINE").stdout.count(b"ONLINE") == 2
+
+
+def test_the_process_that_starts_early_has_imported_what_reads() -> None:
+    task = reading_task(Options())
+    names = (task.reader, task.prepare, task.fetch, task.pack)
+    assert {name.partition(":")[0] for name in names} == set(READING)
